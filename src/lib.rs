@@ -14,21 +14,24 @@
 //! Floors 0 to 2 are pure: no sockets, no clock they were not handed, no logging. They build
 //! without any feature (`cargo check --no-default-features`), and `tests/tidy.rs` keeps it so.
 
-// pub mod callers;
+pub mod answer;
+pub mod breaker;
+pub mod callers;
 pub mod contract;
-// pub mod dialect;
-// pub mod exchange;
+pub mod dialect;
+pub mod exchange;
 pub mod fault;
+pub mod framing;
 pub mod ids;
-// pub mod limiter;
+pub mod limiter;
 pub mod oauth;
-// pub mod record;
+pub mod record;
 pub mod routes;
-// pub mod snapshot;
-// pub mod trace_context;
+pub mod snapshot;
+pub mod trace_context;
 
-// #[cfg(feature = "edge")]
-// pub mod edge;
+#[cfg(feature = "edge")]
+pub mod edge;
 
 // #[cfg(feature = "edge")]
 // pub mod cli;

@@ -230,6 +230,16 @@ pub struct Client {
     pub username_on_refresh_optional: bool,
 }
 
+impl Client {
+    /// The target of a call that names none: the default, or the only one there is.
+    pub fn implied_target(&self) -> Option<&TargetId> {
+        self.default_target.as_ref().or_else(|| match &self.targets {
+            TargetSet::Only(targets) if targets.len() == 1 => targets.iter().next(),
+            TargetSet::Only(_) | TargetSet::All => None,
+        })
+    }
+}
+
 /// The language that a bank speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
@@ -407,4 +417,11 @@ pub struct Target {
     pub allow_private_addresses: bool,
     /// Whether it is open to clients.
     pub status: TargetStatus,
+}
+
+impl RouteTable {
+    /// stub
+    pub fn insecure_switches(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -1,0 +1,118 @@
+//! bLink 2.0.15.1-fi: the hub's own language, so nothing is translated and the bytes pass.
+//!
+//! This file decides which fields travel in either direction (CONTRACT 4.3 and 4.7). Both lists
+//! name what passes, so that nothing else can. It must not know sockets.
+
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LANGUAGE, CONTENT_TYPE,
+    RETRY_AFTER, USER_AGENT, VIA, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{Asked, Oddity, ProviderAnswer, ProviderRequest};
+use crate::answer::{Answer, X_CORRELATION_ID};
+use crate::contract::AuthorizationPolicy;
+use crate::fault::Fault;
+use crate::oauth::Call;
+
+const X_CORAPI_CLIENT_ID: HeaderName = HeaderName::from_static("x-corapi-client-id");
+const X_CORAPI_TARGET_ID: HeaderName = HeaderName::from_static("x-corapi-target-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The name that corgate goes by in `Via` (RFC 9110 section 7.6.3: a pseudonym).
+const VIA_US: HeaderValue = HeaderValue::from_static("1.1 corgate");
+/// Room for every field that is set here and the bank's own configured ones.
+const FIELDS: usize = 24;
+
+/// A bank's fields that pass. Everything else stays behind: hop-by-hop fields, cookies, the names
+/// of its software, and what corgate writes itself.
+const ANSWER_FIELDS: [HeaderName; 4] =
+    [CONTENT_TYPE, CONTENT_LANGUAGE, WWW_AUTHENTICATE, RETRY_AFTER];
+
+pub(super) fn request(asked: &Asked<'_>) -> Result<ProviderRequest, Fault> {
+    let path = asked.target.paths.of(asked.call).ok_or(Fault::PathUnconfigured)?;
+    let mut headers = HeaderMap::with_capacity(FIELDS);
+    copy(asked.headers, &mut headers, CONTENT_TYPE);
+    copy(asked.headers, &mut headers, USER_AGENT);
+    if asked.head.wants_bearer() || asked.authorization == AuthorizationPolicy::Forward {
+        copy(asked.headers, &mut headers, AUTHORIZATION);
+    }
+    copy_psu_fields(asked.headers, &mut headers);
+    headers.insert(X_CORAPI_CLIENT_ID, asked.client.clone());
+    headers.insert(X_CORAPI_TARGET_ID, asked.target_id.clone());
+    headers.insert(X_CORRELATION_ID, asked.correlation.header_value().clone());
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(VIA, VIA_US);
+    headers.insert(TRACEPARENT, asked.traceparent.clone());
+    for (name, value) in &asked.target.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    Ok(ProviderRequest { path: path.clone(), headers, body: asked.body.clone() })
+}
+
+pub(super) fn response(
+    asked: &Asked<'_>,
+    answer: ProviderAnswer,
+) -> Result<(Answer, Option<Oddity>), Fault> {
+    if answer.status.is_redirection() {
+        return Err(Fault::ResponseMalformed("redirect"));
+    }
+    if !(200..600).contains(&answer.status.as_u16()) {
+        return Err(Fault::ResponseMalformed("status"));
+    }
+    let mut keep = HeaderMap::with_capacity(FIELDS);
+    for name in ANSWER_FIELDS {
+        for value in answer.headers.get_all(&name) {
+            keep.append(name.clone(), value.clone());
+        }
+    }
+    let oddity = odd_correlation(asked, &answer).or_else(|| odd_token_answer(asked.call, &answer));
+    Ok((Answer::of_provider(answer.status, keep, answer.body), oddity))
+}
+
+fn copy(from: &HeaderMap, to: &mut HeaderMap, name: HeaderName) {
+    if let Some(value) = from.get(&name) {
+        to.insert(name, value.clone());
+    }
+}
+
+/// `X-PSU-*` tells the bank about the person; optional, so a client may strike it out by naming it
+/// in `Connection` (RFC 9110 section 7.6.1).
+fn copy_psu_fields(from: &HeaderMap, to: &mut HeaderMap) {
+    for (name, value) in from {
+        if name.as_str().starts_with("x-psu-") && !is_nominated(from, name) {
+            to.append(name.clone(), value.clone());
+        }
+    }
+}
+
+fn is_nominated(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(CONNECTION).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
+    })
+}
+
+/// CONTRACT C3: whatever the bank answers in that header is replaced; a mismatch is recorded.
+fn odd_correlation(asked: &Asked<'_>, answer: &ProviderAnswer) -> Option<Oddity> {
+    let echoed = answer.headers.get(X_CORRELATION_ID)?;
+    (echoed != asked.correlation.header_value()).then_some(Oddity::Correlation)
+}
+
+/// The two members that RFC 6749 section 5.1 requires of a token answer. Only their presence is
+/// looked at: the values are secrets.
+#[derive(serde::Deserialize)]
+struct TokenAnswer {
+    #[expect(dead_code, reason = "only its presence matters")]
+    access_token: serde::de::IgnoredAny,
+    #[expect(dead_code, reason = "only its presence matters")]
+    token_type: serde::de::IgnoredAny,
+}
+
+fn odd_token_answer(call: Call, answer: &ProviderAnswer) -> Option<Oddity> {
+    let is_token_answer = call == Call::Token && answer.status == http::StatusCode::OK;
+    let odd = is_token_answer && serde_json::from_slice::<TokenAnswer>(&answer.body).is_err();
+    odd.then_some(Oddity::TokenAnswer)
+}

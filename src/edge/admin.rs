@@ -1,0 +1,136 @@
+//! The admin listener: health, readiness, metrics and the state of the banks, for the operator.
+//!
+//! It runs on a thread of its own, so that a scrape never waits for a worker nor a worker for it.
+//! It must not be reachable from where clients are; the table refuses a public address.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::hub::{Hub, Stage};
+use super::{metrics, now};
+use crate::breaker::Position;
+use crate::oauth::Call;
+use crate::snapshot::Route;
+
+/// The listener's thread.
+#[derive(Debug)]
+pub(super) struct AdminThread {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl AdminThread {
+    /// Stops it.
+    pub(super) fn stop(self) {
+        let _ = self.stop.send(());
+        if self.thread.join().is_err() {
+            tracing::error!("the admin thread panicked");
+        }
+    }
+}
+
+/// Starts it.
+///
+/// # Errors
+/// The thread or its runtime can't be made.
+pub(super) fn spawn(hub: Arc<Hub>, listener: TcpListener) -> io::Result<AdminThread> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
+        let served = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tokio::select! {
+                served = async { axum::serve(listener, router(hub)).await } => served,
+                _ = stopped => Ok(()),
+            }
+        });
+        if let Err(error) = served {
+            tracing::error!(%error, "the admin listener failed");
+        }
+    })?;
+    Ok(AdminThread { stop, thread })
+}
+
+fn router(hub: Arc<Hub>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(show_metrics))
+        .route("/banks", get(list_banks))
+        .route("/banks/{id}", get(show_bank))
+        .with_state(hub)
+}
+
+/// Ready is: loaded, listening, not leaving. No single bank can make it unready.
+async fn readyz(State(hub): State<Arc<Hub>>) -> Response {
+    match hub.stage() {
+        Stage::Serving => (StatusCode::OK, "ready\n").into_response(),
+        Stage::Leaving | Stage::Refusing => {
+            (StatusCode::SERVICE_UNAVAILABLE, "leaving\n").into_response()
+        }
+    }
+}
+
+async fn show_metrics(State(hub): State<Arc<Hub>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], metrics::render(&hub)).into_response()
+}
+
+async fn list_banks(State(hub): State<Arc<Hub>>) -> Json<Value> {
+    let snapshot = hub.snapshot.load();
+    let mut routes: Vec<_> = snapshot.routes().collect();
+    routes.sort_by(|one, other| one.target.id.cmp(&other.target.id));
+    Json(Value::Array(routes.into_iter().map(|route| describe(route)).collect()))
+}
+
+async fn show_bank(State(hub): State<Arc<Hub>>, Path(id): Path<String>) -> Response {
+    match hub.snapshot.load().route(&id) {
+        Some(route) => Json(describe(route)).into_response(),
+        None => (StatusCode::NOT_FOUND, "no such target\n").into_response(),
+    }
+}
+
+/// A bank as the operator sees it. Header values and keys are not in it.
+fn describe(route: &Route) -> Value {
+    let target = &route.target;
+    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let capabilities: serde_json::Map<_, _> = Call::ALL
+        .into_iter()
+        .map(|call| (call.as_str().to_owned(), json!(target.paths.of(call).is_some())))
+        .collect();
+    let upstream: Vec<_> = target.upstream.iter().map(ToString::to_string).collect();
+    json!({
+        "id": target.id.as_str(),
+        "name": target.name.as_deref(),
+        "dialect": target.dialect.as_str(),
+        "status": target.status.as_str(),
+        "upstream": upstream,
+        "capabilities": capabilities,
+        "breaker": position_name(route.breaker.position(now())),
+        "in_flight": route.places.taken(),
+        "concurrency": target.concurrency.get(),
+        "calls": load(&route.tally.calls),
+        "client_errors": load(&route.tally.client_errors),
+        "provider_errors": load(&route.tally.provider_errors),
+        "platform_errors": load(&route.tally.platform_errors),
+    })
+}
+
+pub(super) const fn position_name(position: Position) -> &'static str {
+    match position {
+        Position::Closed => "closed",
+        Position::Open => "open",
+        Position::HalfOpen => "half_open",
+    }
+}

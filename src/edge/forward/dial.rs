@@ -1,0 +1,303 @@
+//! Dialling: from a target's addresses to a connection that speaks HTTP.
+//!
+//! This file decides which address is tried next and which addresses a name may not resolve to.
+//! No byte of a request is written here, so all of it may be tried again.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::Fate;
+use super::pool::{Shared, Single};
+use crate::edge::clients::ClientConfigs;
+use crate::edge::local::LocalExecutor;
+use crate::fault::Fault;
+use crate::routes::{Origin, Scheme, Target};
+
+/// Largest head of a bank's answer, in bytes (CONTRACT 4.6).
+const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// A fresh connection, by what it can carry.
+pub(super) enum Dialled {
+    /// HTTP/1.1.
+    Single(Single),
+    /// HTTP/2.
+    Shared(Shared),
+}
+
+/// Makes connections to one target.
+pub(super) struct Dialer {
+    target: Arc<Target>,
+    configs: Arc<ClientConfigs>,
+    /// Where the next search begins: the address that last worked.
+    first: Cell<usize>,
+}
+
+impl Dialer {
+    pub(super) const fn new(target: Arc<Target>, configs: Arc<ClientConfigs>) -> Self {
+        Self { target, configs, first: Cell::new(0) }
+    }
+
+    /// Connects, within the target's connect deadline for all addresses together.
+    pub(super) async fn dial(&self, fate: &Fate) -> Result<Dialled, Fault> {
+        let search = timeout(self.target.timeouts.connect, self.search(fate)).await;
+        let dialled = search.unwrap_or(Err(Fault::ConnectTimeout));
+        if dialled.is_err() {
+            // The address that hangs or refuses is not the first to be tried next time.
+            self.first.set(self.first.get().wrapping_add(1));
+        }
+        dialled
+    }
+
+    async fn search(&self, fate: &Fate) -> Result<Dialled, Fault> {
+        let mut last = Fault::ConnectFailed;
+        let (first, count) = (self.first.get(), self.target.upstream.len());
+        for step in 0..count {
+            let endpoint = first.wrapping_add(step) % count;
+            let Some(origin) = self.target.upstream.get(endpoint) else { continue };
+            fate.note(|trail| {
+                trail.dials += 1;
+                trail.endpoint = Some(endpoint);
+            });
+            match self.connect(origin, endpoint).await {
+                Ok(dialled) => {
+                    self.first.set(endpoint);
+                    return Ok(dialled);
+                }
+                Err(fault) => last = fault,
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect(&self, origin: &Origin, endpoint: usize) -> Result<Dialled, Fault> {
+        let addresses = self.resolve(origin).await?;
+        let socket = connect_any(&addresses).await?;
+        socket.set_nodelay(true).map_err(|_| Fault::ConnectFailed)?;
+        let socket = Rc::new(socket);
+        let stream = SharedStream(socket.clone());
+        match origin.scheme {
+            Scheme::Http => self.speak(stream, socket, endpoint).await,
+            Scheme::Https => {
+                let config = self.configs.get(&self.target).map_err(|error| {
+                    tracing::error!(target_id = %self.target.id, %error, "no TLS towards target");
+                    Fault::Internal("TLS configuration of the target")
+                })?;
+                let name = self.server_name(origin)?;
+                let stream = TlsConnector::from(config).connect(name, stream).await;
+                let stream = stream.map_err(|error| {
+                    tracing::warn!(target_id = %self.target.id, %origin, %error, "TLS failed");
+                    Fault::TlsFailed
+                })?;
+                let agreed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                if (self.target.http == crate::routes::UpstreamHttp::Http2) != agreed {
+                    tracing::warn!(target_id = %self.target.id, %origin, "no HTTP/2 by ALPN");
+                    return Err(Fault::TlsFailed);
+                }
+                self.speak(stream, socket, endpoint).await
+            }
+        }
+    }
+
+    async fn speak<S>(
+        &self,
+        stream: S,
+        socket: Rc<TcpStream>,
+        endpoint: usize,
+    ) -> Result<Dialled, Fault>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let stream = TokioIo::new(stream);
+        if self.target.http == crate::routes::UpstreamHttp::Http2 {
+            let (sender, driver) = http2::Builder::new(LocalExecutor)
+                .timer(TokioTimer::new())
+                .keep_alive_interval(self.target.timeouts.idle)
+                .max_header_list_size(RESPONSE_HEAD_BYTES_MAX as u32)
+                .handshake(stream)
+                .await
+                .map_err(|_| Fault::ConnectFailed)?;
+            tokio::task::spawn_local(driver);
+            return Ok(Dialled::Shared(Shared { sender, endpoint }));
+        }
+        let (sender, driver) = http1::Builder::new()
+            .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
+            .handshake(stream)
+            .await
+            .map_err(|_| Fault::ConnectFailed)?;
+        tokio::task::spawn_local(driver);
+        Ok(Dialled::Single(Single { sender, socket, endpoint }))
+    }
+
+    /// The addresses of an origin. What the operator wrote down as an address is taken as it is;
+    /// what a name server says is not, unless the table allows it (RFC 9209
+    /// `destination_ip_prohibited`).
+    async fn resolve(&self, origin: &Origin) -> Result<Vec<SocketAddr>, Fault> {
+        if let Ok(address) = origin.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, origin.port)]);
+        }
+        let found = tokio::net::lookup_host((&*origin.host, origin.port)).await;
+        let found: Vec<_> = found.map_err(|_| Fault::DnsFailed)?.collect();
+        if found.is_empty() {
+            return Err(Fault::DnsFailed);
+        }
+        let allowed: Vec<_> = found
+            .into_iter()
+            .filter(|found| self.target.allow_private_addresses || is_public(found.ip()))
+            .collect();
+        if allowed.is_empty() { Err(Fault::AddressForbidden) } else { Ok(allowed) }
+    }
+
+    fn server_name(&self, origin: &Origin) -> Result<ServerName<'static>, Fault> {
+        let name = self.target.tls.server_name.as_ref().unwrap_or(&origin.host);
+        ServerName::try_from(name.to_string()).map_err(|_| Fault::Internal("server name"))
+    }
+}
+
+async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Fault> {
+    for address in addresses {
+        if let Ok(socket) = TcpStream::connect(address).await {
+            return Ok(socket);
+        }
+    }
+    Err(Fault::ConnectFailed)
+}
+
+/// Whether an address is none of loopback, private, link-local, unspecified, multicast or shared.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            !(v4.is_loopback()
+                || v4.is_private()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || v4.is_multicast()
+                || v4.is_broadcast()
+                || first == 0
+                || shared)
+        }
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => is_public(IpAddr::V4(v4)),
+            None => {
+                !(v6.is_loopback()
+                    || v6.is_unspecified()
+                    || v6.is_multicast()
+                    || v6.is_unique_local()
+                    || v6.is_unicast_link_local())
+            }
+        },
+    }
+}
+
+/// A socket that the pool can look at while the connection owns it.
+struct SharedStream(Rc<TcpStream>);
+
+impl AsyncRead for SharedStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(cx))?;
+            match self.0.try_read(into.initialize_unfilled()) {
+                Ok(count) => {
+                    into.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for SharedStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        poll_try_write(&self.0, cx, |socket| socket.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        poll_try_write(&self.0, cx, |socket| socket.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
+    }
+}
+
+fn poll_try_write(
+    socket: &TcpStream,
+    cx: &mut Context<'_>,
+    write: impl Fn(&TcpStream) -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_write_ready(cx))?;
+        match write(socket) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            written => return Poll::Ready(written),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_are_public() {
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.1.1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fc00::1",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+        ] {
+            assert!(!is_public(private.parse().unwrap()), "{private}");
+        }
+        for public in ["93.184.216.34", "172.32.0.1", "100.128.0.1", "2606:2800::1"] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! One request on one connection: from hyper's types to the walk and back, and into the record.
+//!
+//! This file decides nothing about the request. It sees to it that every exchange ends in exactly
+//! one record, and that one which a bank may have seen is finished though its caller left.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response, Version};
+use tokio::time::Instant;
+
+use super::body::TimedBody;
+use super::forward::{Fate, Way};
+use super::guard::Progress;
+use super::hub::Stage;
+use super::worker::Worker;
+use crate::answer::{Answer, Manner};
+use crate::callers::Peer;
+use crate::exchange::{Entropy, Setting, exchange};
+use crate::fault::Fault;
+use crate::ids::CorrelationId;
+use crate::record::{Connection, Record};
+
+/// What all exchanges of one connection know.
+pub(super) struct Link {
+    pub(super) worker: Rc<Worker>,
+    pub(super) peer: Peer,
+    pub(super) tls: Option<&'static str>,
+    pub(super) opened: Instant,
+    pub(super) age_max: Duration,
+    pub(super) body_timeout: Duration,
+    pub(super) progress: Rc<Progress>,
+    /// HTTP/2 streams that their peer reset before the answer.
+    pub(super) resets: std::cell::Cell<u32>,
+}
+
+/// Random bits from the worker's own generator.
+#[derive(Debug)]
+struct Random;
+
+impl Entropy for Random {
+    fn bits(&mut self) -> u128 {
+        fastrand::u128(..)
+    }
+}
+
+/// Serves one request.
+pub(super) fn serve(link: &Rc<Link>, request: Request<Incoming>) -> Served {
+    let fate = Rc::new(Fate::default());
+    link.progress.begin();
+    let exchange = Box::pin(run(link.clone(), fate.clone(), request));
+    Served { exchange: Some(exchange), fate, link: link.clone() }
+}
+
+/// Writes the record and the answer of a request that never became one: its head was refused.
+pub(super) fn refuse_head(link: &Link, fault: Fault) -> (Answer, CorrelationId) {
+    let correlation = CorrelationId::fresh(
+        uuid::Builder::from_random_bytes(Random.bits().to_ne_bytes()).into_uuid(),
+    );
+    let mut answer = Answer::of_fault(&fault, Manner::default());
+    answer.mark(&correlation);
+    answer.announce_close();
+    let mut record = Record::default();
+    record.correlation = Some(correlation.clone());
+    record.answered(&answer);
+    record.fault = Some(fault);
+    let entry = Entry {
+        record,
+        worker: &link.worker,
+        line: Line { peer: link.peer.address, protocol: "http/1.1", tls: link.tls },
+        started: Instant::now(),
+        fate: Rc::new(Fate::default()),
+    };
+    drop(entry);
+    (answer, correlation)
+}
+
+async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let started = Instant::now();
+    let (head, incoming) = request.into_parts();
+    let worker = &*link.worker;
+    let snapshot = worker.hub.snapshot.load_full();
+    let stage = worker.hub.stage();
+    let line = Line { peer: link.peer.address, protocol: protocol(head.version), tls: link.tls };
+    let mut entry = Entry { record: Record::default(), worker, line, started, fate: fate.clone() };
+    let banks = Way { forwarder: &worker.forwarder, fate: &fate };
+    let setting = Setting {
+        hub: &*snapshot,
+        peer: &link.peer,
+        banks: &banks,
+        entropy: Random,
+        refusing: stage == Stage::Refusing,
+    };
+    let body = TimedBody { incoming, deadline: link.body_timeout };
+    let mut answer = exchange(setting, &head, body, &mut entry.record).await;
+    let old = started.saturating_duration_since(link.opened) > link.age_max;
+    answer.close |= old || stage != Stage::Serving;
+    if head.version < Version::HTTP_2 {
+        answer.announce_close();
+    }
+    drop(entry);
+    into_response(answer)
+}
+
+/// The answer in hyper's type.
+pub(super) fn into_response(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(answer.body));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response
+}
+
+const fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "h2",
+        Version::HTTP_10 => "http/1.0",
+        _ => "http/1.1",
+    }
+}
+
+/// What a line says about the connection.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    peer: IpAddr,
+    protocol: &'static str,
+    tls: Option<&'static str>,
+}
+
+/// An exchange's place in the log. Dropping it writes the line, so no exchange is without one:
+/// also when the caller leaves and the walk is dropped half way.
+struct Entry<'s> {
+    record: Record<'s>,
+    worker: &'s Worker,
+    line: Line,
+    started: Instant,
+    fate: Rc<Fate>,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        let record = &self.record;
+        let Line { peer, protocol, tls } = self.line;
+        let client_gone = self.fate.is_gone() || record.status.is_none();
+        self.worker.log.line(|out| {
+            self.worker.stamp.now(|time| {
+                let connection = Connection { peer, protocol, tls, time, duration, client_gone };
+                record.write_line(&connection, out);
+            });
+        });
+        self.worker.meters().count(record, duration);
+        if let (Some(route), Some(waited)) = (record.route, record.trail.duration) {
+            let status = record.trail.status.map(|status| status.as_u16());
+            let waited_us = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+            route.tally.count(status, record.fault.as_ref(), waited_us);
+        }
+    }
+}
+
+type Running = Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>;
+
+/// An exchange under way. Dropped early (the caller left), it is finished in the background once a
+/// bank may have seen its request, and given up otherwise.
+pub(super) struct Served {
+    exchange: Option<Running>,
+    fate: Rc<Fate>,
+    link: Rc<Link>,
+}
+
+impl Future for Served {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(exchange) = &mut self.exchange else { return Poll::Pending };
+        let Poll::Ready(response) = exchange.as_mut().poll(cx) else { return Poll::Pending };
+        self.exchange = None;
+        self.link.progress.end(Instant::now());
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let Some(exchange) = self.exchange.take() else { return };
+        self.link.progress.end(Instant::now());
+        self.link.resets.set(self.link.resets.get() + 1);
+        self.fate.leave();
+        if self.fate.is_sent() && self.link.worker.alive.load(Ordering::Relaxed) {
+            tokio::task::spawn_local(async move {
+                exchange.await;
+            });
+        }
+    }
+}

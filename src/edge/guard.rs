@@ -1,0 +1,275 @@
+//! The guard: stands between the socket and the HTTP/1.x library, and lets only well-formed heads
+//! through.
+//!
+//! It decides nothing itself: [`crate::framing`] does. It holds back a head until it is whole and
+//! good, so the library never sees a request that two parsers could read in two ways, and the
+//! gateway can answer a bad one in the contract's own words. It must not know what requests mean.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use hyper::rt::ReadBufCursor;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::fault::Fault;
+use crate::framing::{HeadLimits, Scan};
+
+/// How much is read from the socket at once: a whole TLS record.
+const SCRATCH_BYTES: usize = 16 * 1024;
+/// How much a connection's own buffer may keep between two requests.
+const KEPT_BYTES: usize = 2 * 1024;
+
+/// A buffer that all connections of a worker read into, one at a time. Idle connections are many,
+/// so they hold none of their own.
+#[derive(Debug, Clone)]
+pub(super) struct Scratch(Rc<RefCell<Box<[u8]>>>);
+
+impl Scratch {
+    pub(super) fn new() -> Self {
+        Self(Rc::new(RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice())))
+    }
+}
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The first byte of a request.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// An exchange is under way; its own deadlines hold.
+    Busy,
+}
+
+/// What the guard, the driver of the connection and its exchanges tell each other.
+#[derive(Debug)]
+pub(super) struct Progress {
+    phase: Cell<Phase>,
+    since: Cell<Instant>,
+    /// Set when the deadline moved closer than the one that the driver last saw.
+    hurry: Cell<bool>,
+    in_flight: Cell<u32>,
+    fault: RefCell<Option<Fault>>,
+}
+
+impl Progress {
+    pub(super) fn new(now: Instant) -> Rc<Self> {
+        Rc::new(Self {
+            phase: Cell::new(Phase::Idle),
+            since: Cell::new(now),
+            hurry: Cell::new(false),
+            in_flight: Cell::new(0),
+            fault: RefCell::new(None),
+        })
+    }
+
+    /// What the connection waits for, and since when.
+    pub(super) fn phase(&self) -> (Phase, Instant) {
+        let phase = if self.in_flight.get() > 0 { Phase::Busy } else { self.phase.get() };
+        (phase, self.since.get())
+    }
+
+    /// Whether the driver has to look at its timer again.
+    pub(super) fn take_hurry(&self) -> bool {
+        self.hurry.replace(false)
+    }
+
+    /// An exchange begins.
+    pub(super) fn begin(&self) {
+        self.in_flight.set(self.in_flight.get() + 1);
+    }
+
+    /// An exchange ended; the connection may be idle from now on.
+    pub(super) fn end(&self, now: Instant) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        self.enter(Phase::Idle, now);
+    }
+
+    /// Exchanges under way.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
+    /// The fault that ended the connection, for the driver to answer.
+    pub(super) fn take_fault(&self) -> Option<Fault> {
+        self.fault.borrow_mut().take()
+    }
+
+    fn enter(&self, phase: Phase, now: Instant) {
+        self.phase.set(phase);
+        self.since.set(now);
+    }
+}
+
+/// A socket whose incoming heads are checked. Outgoing bytes pass.
+#[derive(Debug)]
+pub(super) struct Guard<S> {
+    socket: S,
+    scratch: Scratch,
+    limits: HeadLimits,
+    progress: Rc<Progress>,
+    /// Bytes that were read and not yet given to the library; those before `start` were.
+    buffer: Vec<u8>,
+    start: usize,
+    /// How many bytes from `start` are free to go.
+    released: usize,
+    /// Bytes of the current body that are still to come.
+    body_left: u64,
+    scan: Scan,
+}
+
+impl<S> Guard<S> {
+    pub(super) fn new(
+        socket: S,
+        scratch: Scratch,
+        limits: HeadLimits,
+        progress: Rc<Progress>,
+    ) -> Self {
+        Self {
+            socket,
+            scratch,
+            limits,
+            progress,
+            buffer: Vec::new(),
+            start: 0,
+            released: 0,
+            body_left: 0,
+            scan: Scan::default(),
+        }
+    }
+
+    /// The socket, to say a last word on.
+    pub(super) fn into_socket(self) -> S {
+        self.socket
+    }
+
+    fn waiting(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
+
+    /// Frees bytes for the library, as far as they are known to be good.
+    fn release(&mut self) -> Result<(), Fault> {
+        if self.body_left == 0 {
+            let waiting = self.buffer.get(self.start..).unwrap_or_default();
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            let Some(head) = self.scan.read(waiting, &self.limits)? else { return Ok(()) };
+            self.scan = Scan::default();
+            self.released = head.bytes;
+            self.body_left = head.body_bytes;
+        }
+        let spare = (self.waiting().len() - self.released) as u64;
+        let body = spare.min(self.body_left);
+        self.body_left -= body;
+        // `body` is at most the length of a buffer.
+        self.released += usize::try_from(body).unwrap_or(0);
+        Ok(())
+    }
+
+    fn give(&mut self, cursor: &mut ReadBufCursor<'_>) {
+        let count = self.released.min(cursor.remaining());
+        let end = self.start + count;
+        cursor.put_slice(self.buffer.get(self.start..end).unwrap_or_default());
+        self.start = end;
+        self.released -= count;
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+            if self.buffer.capacity() > KEPT_BYTES {
+                self.buffer = Vec::new();
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Guard<S> {
+    /// Reads what the socket has. `Ok(0)` is the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        let mut scratch = self.scratch.0.borrow_mut();
+        let mut into = ReadBuf::new(&mut scratch);
+        let polled = Pin::new(&mut self.socket).poll_read(cx, &mut into);
+        let count = into.filled().len();
+        self.buffer.extend_from_slice(into.filled());
+        polled.map_ok(|()| count)
+    }
+}
+
+impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut cursor: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if self.released > 0 {
+                self.give(&mut cursor);
+                return Poll::Ready(Ok(()));
+            }
+            if let Err(fault) = self.release() {
+                if self.progress.in_flight() > 0 {
+                    // A pipelined request is bad; the one before it gets its answer first. The
+                    // library asks again when it is done.
+                    return Poll::Pending;
+                }
+                self.progress.fault.replace(Some(fault));
+                return Poll::Ready(Ok(()));
+            }
+            if self.released > 0 {
+                continue;
+            }
+            let was_empty = self.waiting().is_empty();
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(_)) if was_empty && self.body_left == 0 => {
+                    self.progress.enter(Phase::Head, Instant::now());
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    let head_is_late = !self.waiting().is_empty() && self.body_left == 0;
+                    self.progress.hurry.set(self.progress.hurry.get() || head_is_late);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> hyper::rt::Write for Guard<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+    }
+}

@@ -1,0 +1,163 @@
+//! The hub: what all workers of a process share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use rustls::ServerConfig;
+use tokio::sync::Notify;
+
+use super::access_log::{LogCounters, LogSender};
+use super::clients::ClientConfigs;
+use super::meters::Meters;
+use crate::routes::EdgeLimits;
+use crate::snapshot::Snapshot;
+
+/// How a process stands to new work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Everything is served.
+    Serving,
+    /// No new connections; requests on open ones are served and their connections closed.
+    Leaving,
+    /// What still arrives is refused.
+    Refusing,
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Hub {
+    /// The table and its state; swapped whole.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// The edge's TLS; swapped whole. `None` while every listener is plain.
+    pub tls: ArcSwap<Option<Arc<ServerConfig>>>,
+    /// The hub's TLS towards banks.
+    pub configs: Arc<ClientConfigs>,
+    /// Where access lines go.
+    pub log: Option<LogSender>,
+    /// What became of access lines.
+    pub log_counters: Arc<LogCounters>,
+    /// What the workers count.
+    pub meters: Meters,
+    /// Connections by where they come from.
+    pub doors: Doors,
+    stage: AtomicU8,
+    stage_changed: Notify,
+}
+
+impl Hub {
+    /// A serving hub.
+    pub fn new(
+        snapshot: Snapshot,
+        tls: Option<Arc<ServerConfig>>,
+        log: Option<LogSender>,
+        log_counters: Arc<LogCounters>,
+        workers: usize,
+    ) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            tls: ArcSwap::from_pointee(tls),
+            configs: Arc::new(ClientConfigs::default()),
+            log,
+            log_counters,
+            meters: Meters::new(workers),
+            doors: Doors::default(),
+            stage: AtomicU8::new(0),
+            stage_changed: Notify::new(),
+        }
+    }
+
+    /// How it stands to new work.
+    pub fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Serving,
+            1 => Stage::Leaving,
+            _ => Stage::Refusing,
+        }
+    }
+
+    /// Moves on; there is no way back.
+    pub fn advance(&self, stage: Stage) {
+        let number = match stage {
+            Stage::Serving => 0,
+            Stage::Leaving => 1,
+            Stage::Refusing => 2,
+        };
+        self.stage.fetch_max(number, Ordering::AcqRel);
+        self.stage_changed.notify_waiters();
+    }
+
+    /// Waits until the hub is leaving.
+    pub async fn leaving(&self) {
+        loop {
+            let changed = self.stage_changed.notified();
+            if self.stage() != Stage::Serving {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// Counts open connections, all together and by address.
+#[derive(Debug, Default)]
+pub struct Doors {
+    open: AtomicUsize,
+    by_address: DashMap<IpAddr, usize>,
+}
+
+/// One open connection; counted until it is dropped.
+#[derive(Debug)]
+pub struct Door {
+    hub: Arc<Hub>,
+    address: IpAddr,
+}
+
+impl Doors {
+    /// Connections that are open.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self, address: IpAddr, limits: &EdgeLimits) -> bool {
+        let room = |open: usize| (open < limits.connections_max).then_some(open + 1);
+        if self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
+            return false;
+        }
+        let mut count = self.by_address.entry(address).or_insert(0);
+        if *count >= limits.connections_per_address_max {
+            drop(count);
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    fn leave(&self, address: IpAddr) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        if let dashmap::Entry::Occupied(mut entry) = self.by_address.entry(address) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                // No address is remembered without a connection: memory is bounded by them.
+                entry.remove();
+            }
+        }
+    }
+}
+
+impl Door {
+    /// Lets a connection in, if the limits have room for it.
+    pub fn open(hub: &Arc<Hub>, address: IpAddr, limits: &EdgeLimits) -> Option<Self> {
+        let entered = hub.doors.enter(address, limits);
+        entered.then(|| Self { hub: hub.clone(), address })
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.hub.doors.leave(self.address);
+    }
+}

@@ -1,0 +1,182 @@
+//! The metrics: what was counted, in OpenMetrics text.
+//!
+//! Made when somebody asks, from the workers' own counters. Every label is from a closed set or
+//! from the table.
+
+use std::sync::atomic::Ordering;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::hub::Hub;
+use super::meters::{BUCKETS_US, Counts, Histogram};
+use super::now;
+use crate::breaker::Position;
+use crate::oauth::Call;
+use crate::snapshot::Snapshot;
+
+type Written = Result<(), std::fmt::Error>;
+
+/// Renders all metrics.
+pub(super) fn render(hub: &std::sync::Arc<Hub>) -> String {
+    let mut registry = Registry::with_prefix("corgate");
+    registry.register_collector(Box::new(HubCollector(hub.clone())));
+    let mut text = String::new();
+    if prometheus_client::encoding::text::encode(&mut text, &registry).is_err() {
+        // Writing to a string can't fail.
+        text.clear();
+    }
+    text
+}
+
+#[derive(Debug)]
+struct HubCollector(std::sync::Arc<Hub>);
+
+impl Collector for HubCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Written {
+        let hub = &self.0;
+        let counts = hub.meters.counts();
+        encode_answers(&mut encoder, &counts)?;
+        for (name, help, histograms) in [
+            ("exchange_seconds", "Whole exchanges, by call.", &counts.exchanges),
+            ("provider_seconds", "The bank's part of exchanges, by call.", &counts.providers),
+        ] {
+            encode_histograms(&mut encoder, name, help, histograms)?;
+        }
+        encode_scoped(&mut encoder, "shadow", "Limits that would have refused.", &counts.shadows)?;
+        let help = "Answers of banks that were odd and passed.";
+        encode_scoped(&mut encoder, "oddities", help, &counts.oddities)?;
+        encode_process(&mut encoder, hub)?;
+        encode_banks(&mut encoder, &hub.snapshot.load())
+    }
+}
+
+fn encode_answers(encoder: &mut DescriptorEncoder<'_>, counts: &Counts) -> Written {
+    let help = "Answers, by call, status, who made them, and the fault behind them.";
+    let mut family = encoder.encode_descriptor("answers", help, None, MetricType::Counter)?;
+    let mut kinds: Vec<_> = counts.answers.iter().collect();
+    kinds.sort();
+    for (kind, count) in kinds {
+        let labels = [
+            ("call", kind.call.map_or("none", Call::as_str).to_owned()),
+            ("status", kind.status.to_string()),
+            ("source", kind.source.unwrap_or("none").to_owned()),
+            ("fault", kind.fault.unwrap_or("none").to_owned()),
+        ];
+        ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn encode_histograms(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    histograms: &std::collections::HashMap<Call, Histogram>,
+) -> Written {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    let mut calls: Vec<_> = histograms.iter().collect();
+    calls.sort_by_key(|(call, _)| **call);
+    for (call, histogram) in calls {
+        let bounds = BUCKETS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
+        let buckets: Vec<_> = bounds.zip(histogram.buckets).collect();
+        let count = histogram.buckets.iter().sum();
+        let sum = histogram.sum_us as f64 / 1e6;
+        let labels = [("call", call.as_str())];
+        family
+            .encode_family(&labels)?
+            .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+    }
+    Ok(())
+}
+
+fn encode_scoped(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    counts: &std::collections::HashMap<&'static str, u64>,
+) -> Written {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    let mut kinds: Vec<_> = counts.iter().collect();
+    kinds.sort();
+    for (kind, count) in kinds {
+        ConstCounter::new(*count).encode(family.encode_family(&[("kind", *kind)])?)?;
+    }
+    Ok(())
+}
+
+fn encode_process(encoder: &mut DescriptorEncoder<'_>, hub: &Hub) -> Written {
+    let meters = &hub.meters;
+    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    for (name, help, count) in [
+        ("connections", "Connections let in.", meters.sum(|m| &m.connections)),
+        (
+            "connections_refused",
+            "Connections turned away at a limit.",
+            meters.sum(|m| &m.connections_refused),
+        ),
+        ("handshakes", "TLS handshakes that ended well.", meters.sum(|m| &m.handshakes)),
+        (
+            "handshakes_resumed",
+            "Those of them that resumed a session.",
+            meters.sum(|m| &m.handshakes_resumed),
+        ),
+        (
+            "handshakes_failed",
+            "TLS handshakes that failed or took too long.",
+            meters.sum(|m| &m.handshakes_failed),
+        ),
+        ("access_lines", "Access lines written.", load(&hub.log_counters.written)),
+        ("access_lines_dropped", "Access lines lost.", load(&hub.log_counters.dropped)),
+    ] {
+        let counter = ConstCounter::new(count);
+        counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+    }
+    let open = ConstGauge::new(i64::try_from(hub.doors.open()).unwrap_or(i64::MAX));
+    let help = "Connections that are open.";
+    open.encode(encoder.encode_descriptor("connections_open", help, None, MetricType::Gauge)?)
+}
+
+/// One bank's counter: its name, its help, and how to read it.
+type Column =
+    (&'static str, &'static str, fn(&crate::snapshot::Tally) -> &std::sync::atomic::AtomicU64);
+
+const COLUMNS: [Column; 4] = [
+    ("target_calls", "Calls that were for a bank.", |tally| &tally.calls),
+    ("target_client_errors", "Its answers that were the client's fault.", |t| &t.client_errors),
+    ("target_provider_errors", "Calls that the bank failed.", |tally| &tally.provider_errors),
+    ("target_platform_errors", "Calls that the hub failed.", |tally| &tally.platform_errors),
+];
+
+/// Only banks that were called: a table may hold a hundred thousand.
+fn encode_banks(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> Written {
+    let called = |route: &&std::sync::Arc<crate::snapshot::Route>| {
+        route.tally.calls.load(Ordering::Relaxed) > 0
+    };
+    let mut routes: Vec<_> = snapshot.routes().filter(called).collect();
+    routes.sort_by(|one, other| one.target.id.cmp(&other.target.id));
+    for (name, help, counter) in COLUMNS {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for route in &routes {
+            let count = counter(&route.tally).load(Ordering::Relaxed);
+            let labels = [("target", route.target.id.as_str())];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let help = "Whether calls to a bank are stopped: 0 closed, 1 half open, 2 open.";
+    let mut family = encoder.encode_descriptor("target_breaker", help, None, MetricType::Gauge)?;
+    for route in &routes {
+        let position = match route.breaker.position(now()) {
+            Position::Closed => 0_i64,
+            Position::HalfOpen => 1,
+            Position::Open => 2,
+        };
+        let labels = [("target", route.target.id.as_str())];
+        ConstGauge::new(position).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

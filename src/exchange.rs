@@ -1,0 +1,318 @@
+//! The walk: one request, from its head to its answer, in one place and in one order.
+//!
+//! Read [`walk`] from the top: it is the order of CONTRACT 4.2, and which of two errors wins is
+//! decided by nothing else. Each step takes what the step before gave. The sockets are behind two
+//! traits, [`RequestBody`] and [`Banks`], so that the whole walk runs without any.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, request};
+
+use crate::answer::{Answer, Manner, X_CORRELATION_ID};
+use crate::callers::{Caller, Peer};
+use crate::contract::{Operation, Waivers};
+use crate::dialect::{self, Asked, ProviderAnswer, ProviderRequest};
+use crate::fault::Fault;
+use crate::ids::CorrelationId;
+use crate::limiter::{Permit, admit_client, admit_target};
+use crate::oauth::form::Form;
+use crate::record::{Record, RefusedId, Trail};
+use crate::routes::{Api, QueryPolicy, TargetStatus};
+use crate::snapshot::{Route, Snapshot};
+use crate::trace_context;
+
+/// The name that corgate goes by in `Via`; see `dialect`.
+const VIA_OURS: &str = "corgate";
+
+/// The body of a request, not yet read.
+pub trait RequestBody {
+    /// `Content-Length`, where there is one.
+    fn declared_bytes(&self) -> Option<u64>;
+
+    /// Reads the whole body, in time.
+    ///
+    /// # Errors
+    /// [`Fault::BodyTooLarge`] over `bytes_max`, [`Fault::BodyTimeout`], [`Fault::BodyAborted`].
+    fn read(self, bytes_max: usize) -> impl Future<Output = Result<Bytes, Fault>>;
+}
+
+/// The banks, behind whatever it takes to reach them.
+pub trait Banks {
+    /// Sends one request and waits for the whole answer. A [`Permit`] is used up by it.
+    fn forward(
+        &self,
+        permit: Permit,
+        route: &Arc<Route>,
+        request: ProviderRequest,
+    ) -> impl Future<Output = (Result<ProviderAnswer, Fault>, Trail)>;
+}
+
+/// Random bits, handed in.
+pub trait Entropy {
+    /// 128 fresh random bits.
+    fn bits(&mut self) -> u128;
+}
+
+/// What a walk is given besides the request.
+#[derive(Debug)]
+pub struct Setting<'s, B, E> {
+    /// The table and its state.
+    pub hub: &'s Snapshot,
+    /// The other side of the connection.
+    pub peer: &'s Peer,
+    /// The way to the banks.
+    pub banks: &'s B,
+    /// Random bits.
+    pub entropy: E,
+    /// `Some` once the gateway refuses all new work.
+    pub refusing: bool,
+}
+
+/// Walks one request and gives its answer, whatever happens. The record tells the rest.
+pub async fn exchange<'s, B: Banks, E: Entropy>(
+    mut setting: Setting<'s, B, E>,
+    head: &request::Parts,
+    body: impl RequestBody,
+    record: &mut Record<'s>,
+) -> Answer {
+    let correlation = correlation_for_the_answer(&head.headers, &mut setting.entropy, record);
+    record.correlation = Some(correlation.clone());
+    let mut manner = Manner::default();
+    let walked = walk(&mut setting, head, body, &correlation, record, &mut manner).await;
+    let mut answer = walked.unwrap_or_else(|fault| {
+        let answer = Answer::of_fault(&fault, manner);
+        record.fault = Some(fault);
+        answer
+    });
+    answer.mark(&correlation);
+    record.answered(&answer);
+    answer
+}
+
+async fn walk<'s, B: Banks, E: Entropy>(
+    setting: &mut Setting<'s, B, E>,
+    head: &request::Parts,
+    body: impl RequestBody,
+    correlation: &CorrelationId,
+    record: &mut Record<'s>,
+    manner: &mut Manner<'s>,
+) -> Result<Answer, Fault> {
+    let hub = setting.hub;
+    let headers = &head.headers;
+
+    // operation: method and path -> an operation of a mounted contract
+    let (api, operation) = find_operation(hub, head)?;
+    record.operation = Some(operation);
+    *manner = manner_of(api, operation);
+    if setting.refusing {
+        return Err(Fault::Draining);
+    }
+
+    // head: the correlation id first, so that every answer can carry it
+    check_fields_are_plain(headers)?;
+    operation.head.correlation_id(headers)?;
+    check_query(api, head)?;
+    check_expectation(headers)?;
+
+    // identify: certificate -> caller; the header has to agree
+    let claimed = operation.head.client_id(headers)?;
+    let caller = hub.callers.identify(setting.peer, claimed, operation.open_to_suspended)?;
+    record.caller = Some(caller);
+
+    // admit: the client's own limit, before anything else is looked at
+    let admitted = admit_client(caller.gate.as_deref())?;
+    operation.head.fields(headers)?;
+
+    // route: target id -> route; allowed? active? in maintenance?
+    let route = find_route(hub, caller, operation, headers)?;
+    record.route = Some(route);
+    check_target_is_open(caller, operation, route)?;
+
+    // admit: the narrow limit, then the shared one; the permit is minted
+    let pair = caller.target_gate.as_deref().map(|gate| (gate, &route.target.id));
+    let (permit, shadow) = admit_target(&admitted, pair, route.gate.as_deref())?;
+    record.shadow = shadow.scope();
+
+    // head: what the body will be and what the client can read
+    operation.head.authorization(headers, api.authorization)?;
+    operation.head.media(headers)?;
+
+    // body: read bounded, parse, the contract's rules
+    let bytes = read_body(hub, body).await?;
+    record.bytes_in = bytes.len() as u64;
+    let form = operation.body.check(&bytes, waivers_of(caller))?;
+    check_form_agrees(operation, caller, &form)?;
+
+    // translate: the contract's request -> the bank's
+    check_loop(headers)?;
+    let (trace, traceparent) = start_trace(&mut setting.entropy);
+    record.trace = Some(trace);
+    record.caller_trace = trace_context::caller_trace_id(headers);
+    let asked = Asked {
+        call: operation.call,
+        head: &operation.head,
+        authorization: api.authorization,
+        target: &route.target,
+        client: &caller.wire_id,
+        target_id: &route.wire_id,
+        correlation,
+        traceparent,
+        headers,
+        body: &bytes,
+        form: &form,
+    };
+    let request = dialect::request(&asked)?;
+
+    // forward: without a permit there is no request to a bank
+    let (forwarded, trail) = setting.banks.forward(permit, route, request).await;
+    record.trail = trail;
+
+    // translate: the bank's answer -> the contract's
+    let (answer, oddity) = dialect::response(&asked, forwarded?)?;
+    record.oddity = oddity;
+    if api.validate_token_response && oddity == Some(dialect::Oddity::TokenAnswer) {
+        return Err(Fault::TokenAnswerInvalid);
+    }
+    Ok(answer)
+}
+
+/// The id that the answer will carry: the caller's own where it is one good value, else a fresh
+/// one (CONTRACT C1 to C5). It is settled before the path is known, so that a 404 carries it too.
+fn correlation_for_the_answer(
+    headers: &HeaderMap,
+    entropy: &mut impl Entropy,
+    record: &mut Record<'_>,
+) -> CorrelationId {
+    let mut values = headers.get_all(X_CORRELATION_ID).iter();
+    let first = values.next();
+    if let (Some(value), None) = (first, values.next())
+        && let Ok(correlation) = CorrelationId::parse(value)
+    {
+        return correlation;
+    }
+    record.refused_id =
+        first.map(|value| RefusedId { bytes: value.len(), hash: short_hash(value.as_bytes()) });
+    CorrelationId::fresh(uuid::Builder::from_random_bytes(entropy.bits().to_ne_bytes()).into_uuid())
+}
+
+fn short_hash(bytes: &[u8]) -> u32 {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(bytes);
+    digest.iter().take(4).fold(0, |hash, byte| hash << 8 | u32::from(*byte))
+}
+
+fn find_operation<'s>(
+    hub: &'s Snapshot,
+    head: &request::Parts,
+) -> Result<(&'s Api, &'s Operation), Fault> {
+    let (api, below) = hub.api(head.uri.path()).ok_or(Fault::PathUnknown)?;
+    Ok((api, api.contract.find(&head.method, below)?))
+}
+
+fn manner_of<'s>(api: &'s Api, operation: &'s Operation) -> Manner<'s> {
+    Manner {
+        statuses: api.strict_statuses.then_some(operation.statuses.as_slice()),
+        error_uri: api.error_uri.as_ref(),
+    }
+}
+
+/// An underscore in a field's name is one hyphen to some servers behind us: two names for one
+/// header, of which we would have checked only one.
+fn check_fields_are_plain(headers: &HeaderMap) -> Result<(), Fault> {
+    if headers.keys().any(|name| memchr::memchr(b'_', name.as_str().as_bytes()).is_some()) {
+        return Err(Fault::HttpMalformed("underscore in a field name"));
+    }
+    Ok(())
+}
+
+fn check_query(api: &Api, head: &request::Parts) -> Result<(), Fault> {
+    match (api.query, head.uri.query()) {
+        (QueryPolicy::Refuse, Some(_)) => Err(Fault::QueryRefused),
+        (QueryPolicy::Refuse, None) | (QueryPolicy::Drop, _) => Ok(()),
+    }
+}
+
+/// RFC 9110 section 10.1.1: `100-continue` is the only expectation there is.
+fn check_expectation(headers: &HeaderMap) -> Result<(), Fault> {
+    let known = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if headers.get_all(http::header::EXPECT).iter().all(known) {
+        Ok(())
+    } else {
+        Err(Fault::ExpectationRefused)
+    }
+}
+
+/// The target that the header names; without the header, the client's default one, or the only
+/// one that it may call (CONTRACT 4.1).
+fn find_route<'s>(
+    hub: &'s Snapshot,
+    caller: &Caller,
+    operation: &Operation,
+    headers: &HeaderMap,
+) -> Result<&'s Arc<Route>, Fault> {
+    if let Some(named) = operation.head.target_id(headers)? {
+        return hub.route(named).ok_or(Fault::TargetUnknown);
+    }
+    let derived = caller.client.implied_target().and_then(|target| hub.route(target.as_str()));
+    derived.ok_or_else(|| {
+        let name = operation.head.target_id_name();
+        Fault::HeaderMissing(name.cloned().unwrap_or_else(|| "X-CorAPI-Target-ID".into()))
+    })
+}
+
+fn check_target_is_open(
+    caller: &Caller,
+    operation: &Operation,
+    route: &Route,
+) -> Result<(), Fault> {
+    let target = &route.target;
+    if !caller.client.targets.allows(&target.id) {
+        return Err(Fault::TargetForbidden);
+    }
+    match target.status {
+        TargetStatus::Active => Ok(()),
+        TargetStatus::Suspended if operation.open_to_suspended => Ok(()),
+        TargetStatus::Suspended | TargetStatus::Onboarding => Err(Fault::TargetSuspended),
+        TargetStatus::Maintenance(wait) => Err(Fault::TargetMaintenance(wait)),
+    }
+}
+
+async fn read_body(hub: &Snapshot, body: impl RequestBody) -> Result<Bytes, Fault> {
+    let bytes_max = hub.table.gateway.limits.body_bytes_max;
+    if body.declared_bytes().is_some_and(|declared| declared > bytes_max as u64) {
+        return Err(Fault::BodyTooLarge);
+    }
+    body.read(bytes_max).await
+}
+
+fn waivers_of(caller: &Caller) -> Waivers {
+    Waivers { username_on_refresh: caller.client.username_on_refresh_optional }
+}
+
+/// The form's `client_id` is a third claim of the same identity (CONTRACT row 8).
+fn check_form_agrees(operation: &Operation, caller: &Caller, form: &Form<'_>) -> Result<(), Fault> {
+    let claimed = operation.body.client_id_parameter().and_then(|name| form.value(name));
+    match claimed {
+        Some(claimed) if claimed != caller.client.id.as_str() => Err(Fault::FormClientMismatch),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// CONTRACT H13: a request that has been here before is going in circles.
+fn check_loop(headers: &HeaderMap) -> Result<(), Fault> {
+    let ours = |value: &http::HeaderValue| {
+        value.as_bytes().split(|byte| *byte == b',').any(|hop| {
+            let mut words = hop.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+            words.nth(1).is_some_and(|by| by.eq_ignore_ascii_case(VIA_OURS.as_bytes()))
+        })
+    };
+    if headers.get_all(http::header::VIA).iter().any(ours) { Err(Fault::ProxyLoop) } else { Ok(()) }
+}
+
+fn start_trace(entropy: &mut impl Entropy) -> (trace_context::TraceId, http::HeaderValue) {
+    let (trace, parent) = (entropy.bits(), entropy.bits());
+    // The low 64 bits of fresh random bits are fresh random bits.
+    trace_context::restart(trace, parent as u64)
+}

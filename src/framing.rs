@@ -1,0 +1,425 @@
+//! Framing: the head of an HTTP/1.x request, looked at byte by byte before the HTTP library is.
+//!
+//! This file decides what is refused for the shape of its bytes (RFC 9112, CONTRACT H1 to H10):
+//! everything that two parsers could read in two ways. The library behind it drops a
+//! `Content-Length` beside a `Transfer-Encoding` and takes a bare LF for a line's end, before
+//! anybody could see it. This file must not know sockets, and it does not interpret fields beyond
+//! those that frame a message.
+
+use crate::fault::Fault;
+
+/// How large a head may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Request line and fields, the empty line included.
+    pub head_bytes_max: usize,
+    /// Field lines.
+    pub fields_max: usize,
+    /// The request target.
+    pub uri_bytes_max: usize,
+}
+
+/// A head that is well formed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its length, the empty line included.
+    pub bytes: usize,
+    /// `Content-Length`, 0 where there is none.
+    pub body_bytes: u64,
+}
+
+/// What a reader of heads remembers between two reads, so that no byte is looked at twice.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// Everything before is whole lines that have been checked.
+    line_start: usize,
+    lines: usize,
+    version_minor: u8,
+    hosts: usize,
+    body_bytes: Option<u64>,
+    transfer_encoding: bool,
+    authority: Option<(usize, usize)>,
+    host_value: Option<(usize, usize)>,
+}
+
+impl Scan {
+    /// Reads on. `bytes` is all that came since the head's first byte. `None` asks for more.
+    ///
+    /// # Errors
+    /// The fault that the head earned. Every one of them closes the connection.
+    pub fn read(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, Fault> {
+        while let Some(rest) = bytes.get(self.line_start..) {
+            let Some(length) = memchr::memchr(b'\n', rest) else { break };
+            let start = self.line_start;
+            // Lengths come first: a line that is too long is refused before its end is seen, and
+            // the verdict must not depend on how the bytes were cut into reads.
+            if self.lines == 0 && length > limits.uri_bytes_max + LINE_SLACK {
+                return Err(Fault::UriTooLong);
+            }
+            self.line_start += length + 1;
+            if self.line_start > limits.head_bytes_max {
+                return Err(self.too_large(limits));
+            }
+            let Some(line) = rest.get(..length).and_then(|line| line.strip_suffix(b"\r")) else {
+                return Err(Fault::HttpMalformed("bare LF"));
+            };
+            match (self.lines, line.is_empty()) {
+                (0, _) => self.request_line(line, start, limits)?,
+                (_, true) => return self.finish(bytes).map(Some),
+                (_, false) => self.field(line, start, limits)?,
+            }
+        }
+        self.unfinished(bytes, limits)
+    }
+
+    /// Whether nothing has been read yet.
+    pub const fn is_fresh(&self) -> bool {
+        self.line_start == 0
+    }
+
+    fn unfinished(&self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, Fault> {
+        let line_bytes = bytes.len() - self.line_start.min(bytes.len());
+        if self.lines == 0 && line_bytes > limits.uri_bytes_max + LINE_SLACK {
+            return Err(Fault::UriTooLong);
+        }
+        if bytes.len() >= limits.head_bytes_max {
+            return Err(self.too_large(limits));
+        }
+        Ok(None)
+    }
+
+    fn too_large(&self, limits: &HeadLimits) -> Fault {
+        let in_request_line = self.lines == 0 && limits.head_bytes_max <= limits.uri_bytes_max;
+        if in_request_line { Fault::UriTooLong } else { Fault::HeadTooLarge }
+    }
+
+    /// `request-line = method SP request-target SP HTTP-version` (RFC 9112 section 3).
+    fn request_line(
+        &mut self,
+        line: &[u8],
+        start: usize,
+        limits: &HeadLimits,
+    ) -> Result<(), Fault> {
+        let mut words = line.split(|byte| *byte == b' ');
+        let (Some(method), Some(target), version, None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(Fault::HttpMalformed("request line"));
+        };
+        if method.is_empty()
+            || method.len() > METHOD_BYTES_MAX
+            || !method.iter().all(|b| is_tchar(*b))
+        {
+            return Err(Fault::HttpMalformed("method"));
+        }
+        if target.len() > limits.uri_bytes_max {
+            return Err(Fault::UriTooLong);
+        }
+        if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+            return Err(Fault::HttpMalformed("request target"));
+        }
+        self.version_minor = version_minor(version.unwrap_or_default())?;
+        self.authority = authority_of(target, start + method.len() + 1)?;
+        self.lines = 1;
+        Ok(())
+    }
+
+    /// `field-line = field-name ":" OWS field-value OWS` (RFC 9112 section 5).
+    fn field(&mut self, line: &[u8], start: usize, limits: &HeadLimits) -> Result<(), Fault> {
+        if self.lines > limits.fields_max {
+            return Err(Fault::HeadTooLarge);
+        }
+        self.lines += 1;
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            return Err(Fault::HttpMalformed("folded field line"));
+        }
+        let Some(colon) = memchr::memchr(b':', line) else {
+            return Err(Fault::HttpMalformed("field line without a colon"));
+        };
+        let (name, value) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..));
+        let value = value.unwrap_or_default();
+        if name.is_empty() || !name.iter().all(|byte| is_tchar(*byte)) {
+            return Err(Fault::HttpMalformed("field name"));
+        }
+        if !value.iter().all(|byte| is_field_byte(*byte)) {
+            return Err(Fault::HttpMalformed("control character in a field value"));
+        }
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                self.hosts += 1;
+                let trimmed = value.trim_ascii();
+                let skipped = value.len() - value.trim_ascii_start().len();
+                let from = start + colon + 1 + skipped;
+                self.host_value = Some((from, from + trimmed.len()));
+                check_host(trimmed)
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.transfer_encoding = true;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One `Content-Length`, digits only: a list or a second line is refused, also when all its
+    /// values agree (RFC 9112 section 6.3 allows either).
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Fault> {
+        let digits = value.trim_ascii();
+        let shaped = (1..=LENGTH_DIGITS_MAX).contains(&digits.len())
+            && digits.iter().all(u8::is_ascii_digit);
+        if !shaped {
+            return Err(Fault::HttpMalformed("Content-Length"));
+        }
+        let length = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        match self.body_bytes.replace(length) {
+            None => Ok(()),
+            Some(_) => Err(Fault::HttpMalformed("Content-Length twice")),
+        }
+    }
+
+    fn finish(&self, bytes: &[u8]) -> Result<Head, Fault> {
+        if self.transfer_encoding {
+            let ambiguous = self.body_bytes.is_some() || self.version_minor == 0;
+            return Err(if ambiguous {
+                Fault::HttpMalformed("Transfer-Encoding beside Content-Length or in HTTP/1.0")
+            } else {
+                Fault::LengthRequired
+            });
+        }
+        let hosts_needed = usize::from(self.version_minor > 0);
+        if self.hosts > 1 || self.hosts < hosts_needed {
+            return Err(Fault::HttpMalformed("Host"));
+        }
+        let text = |span: Option<(usize, usize)>| span.and_then(|(from, to)| bytes.get(from..to));
+        match (text(self.authority), text(self.host_value)) {
+            (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+                Err(Fault::HttpMalformed("Host differs from the request target"))
+            }
+            _ => Ok(Head { bytes: self.line_start, body_bytes: self.body_bytes.unwrap_or(0) }),
+        }
+    }
+}
+
+/// What a request line may hold besides its target: the longest method, the version, two spaces.
+const LINE_SLACK: usize = METHOD_BYTES_MAX + 12;
+const METHOD_BYTES_MAX: usize = 32;
+/// 10^18 - 1 fits in 64 bits with room to spare.
+const LENGTH_DIGITS_MAX: usize = 18;
+
+fn version_minor(version: &[u8]) -> Result<u8, Fault> {
+    match version {
+        b"HTTP/1.1" => Ok(1),
+        b"HTTP/1.0" => Ok(0),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Err(Fault::VersionUnsupported)
+        }
+        _ => Err(Fault::HttpMalformed("HTTP version")),
+    }
+}
+
+/// Where the authority of an absolute-form target stands; none in origin-form and asterisk-form
+/// (RFC 9112 section 3.2). Authority-form belongs to CONNECT, which nothing here is.
+fn authority_of(target: &[u8], start: usize) -> Result<Option<(usize, usize)>, Fault> {
+    if target.first() == Some(&b'/') || target == b"*" {
+        return Ok(None);
+    }
+    let schemes: [&[u8]; 2] = [b"http://", b"https://"];
+    let scheme = schemes.into_iter().find(|scheme| {
+        target.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme))
+    });
+    let Some(scheme) = scheme else { return Err(Fault::HttpMalformed("request target")) };
+    let rest = target.get(scheme.len()..).unwrap_or_default();
+    let length = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    check_host(rest.get(..length).unwrap_or_default())?;
+    let from = start + scheme.len();
+    Ok(Some((from, from + length)))
+}
+
+/// `Host = uri-host [ ":" port ]` (RFC 9110 section 7.2); it is never empty here.
+fn check_host(host: &[u8]) -> Result<(), Fault> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=[]:".contains(byte);
+    if host.is_empty() || !host.iter().all(plain) {
+        return Err(Fault::HttpMalformed("Host"));
+    }
+    Ok(())
+}
+
+/// `tchar` (RFC 9110 section 5.6.2).
+const fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// `field-vchar`, space and tab (RFC 9110 section 5.5): no control character, so no bare CR.
+const fn is_field_byte(byte: u8) -> bool {
+    matches!(byte, b'\t' | 0x20..=0x7e | 0x80..=0xff)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: HeadLimits =
+        HeadLimits { head_bytes_max: 1024, fields_max: 8, uri_bytes_max: 256 };
+
+    fn read(head: &str) -> Result<Option<Head>, Fault> {
+        Scan::default().read(head.as_bytes(), &LIMITS)
+    }
+
+    fn with(fields: &str) -> Result<Option<Head>, Fault> {
+        read(&format!("POST /oauth/token HTTP/1.1\r\nHost: hub\r\n{fields}\r\n"))
+    }
+
+    fn malformed(head: &str) -> bool {
+        matches!(read(head), Err(Fault::HttpMalformed(_)))
+    }
+
+    #[test]
+    fn a_plain_head_is_read_with_its_length() {
+        let head = "POST /oauth/token HTTP/1.1\r\nHost: hub:8443\r\nContent-Length:  12 \r\n\r\n";
+        let read = read(&format!("{head}a=1")).unwrap().unwrap();
+        assert_eq!(read, Head { bytes: head.len(), body_bytes: 12 });
+    }
+
+    #[test]
+    fn smuggling_shapes_are_refused() {
+        for fields in [
+            "Content-Length: 1\r\nContent-Length: 1\r\n",
+            "Content-Length: 1\r\nContent-Length: 2\r\n",
+            "Content-Length: 1, 1\r\n",
+            "Content-Length: +1\r\n",
+            "Content-Length: 0x1\r\n",
+            "Content-Length:\r\n",
+            "Content-Length: 1000000000000000000\r\n",
+            "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\ncontent-length: 1\r\n",
+            "Content-Length : 1\r\n",
+            " Content-Length: 1\r\n",
+            "X: a\r\n b\r\n",
+            "X: a\nY: b\r\n",
+            "X: a\rb\r\n",
+            "X: a\0b\r\n",
+            "X\r\n",
+            ": x\r\n",
+            "X Y: z\r\n",
+            "Host: other\r\n",
+        ] {
+            assert!(matches!(with(fields), Err(Fault::HttpMalformed(_))), "{fields:?}");
+        }
+        for codings in ["chunked", "gzip, chunked", "identity", "CHUNKED", "x"] {
+            let fields = format!("Transfer-Encoding: {codings}\r\n");
+            assert_eq!(with(&fields), Err(Fault::LengthRequired), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn broken_request_lines_are_refused() {
+        for line in [
+            "",
+            "POST",
+            "POST ",
+            "POST /",
+            "POST  / HTTP/1.1",
+            "POST / HTTP/1.1 ",
+            " POST / HTTP/1.1",
+            "POST /\t HTTP/1.1",
+            "PO(ST / HTTP/1.1",
+            "POST / http/1.1",
+            "POST / HTTP/1.1x",
+            "POST oauth HTTP/1.1",
+            "CONNECT hub:443 HTTP/1.1",
+            "POST ftp://hub/ HTTP/1.1",
+            "POST /\u{e9} HTTP/1.1",
+        ] {
+            assert!(malformed(&format!("{line}\r\nHost: hub\r\n\r\n")), "{line:?}");
+        }
+        assert_eq!(read("GET / HTTP/2.0\r\nHost: h\r\n\r\n"), Err(Fault::VersionUnsupported));
+        assert!(malformed("GET / HTTP/1.1\nHost: hub\n\n"));
+    }
+
+    #[test]
+    fn host_is_one_and_agrees_with_an_absolute_target() {
+        assert!(malformed("GET / HTTP/1.1\r\n\r\n"));
+        assert!(malformed("GET / HTTP/1.1\r\nHost:\r\n\r\n"));
+        assert!(malformed("GET / HTTP/1.1\r\nHost: a b\r\n\r\n"));
+        assert!(malformed("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"));
+        assert!(malformed("GET https://hub/ HTTP/1.1\r\nHost: other\r\n\r\n"));
+        assert!(read("GET https://hub/x HTTP/1.1\r\nHost:  HUB \r\n\r\n").unwrap().is_some());
+        assert!(read("GET / HTTP/1.0\r\n\r\n").unwrap().is_some());
+    }
+
+    #[test]
+    fn limits_hold_at_n_and_n_plus_1() {
+        let uri =
+            |bytes: usize| format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(bytes - 1));
+        assert!(read(&uri(LIMITS.uri_bytes_max)).unwrap().is_some());
+        assert_eq!(read(&uri(LIMITS.uri_bytes_max + 1)), Err(Fault::UriTooLong));
+
+        let fields = |count: usize| with(&"X: y\r\n".repeat(count - 1));
+        assert!(fields(LIMITS.fields_max).unwrap().is_some());
+        assert_eq!(fields(LIMITS.fields_max + 1), Err(Fault::HeadTooLarge));
+
+        let around = "GET / HTTP/1.1\r\nHost: h\r\nX: \r\n\r\n".len();
+        let head = |bytes: usize| {
+            read(&format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "a".repeat(bytes - around)))
+        };
+        assert!(head(LIMITS.head_bytes_max).unwrap().is_some());
+        assert_eq!(head(LIMITS.head_bytes_max + 1), Err(Fault::HeadTooLarge));
+    }
+
+    #[test]
+    fn an_endless_line_is_cut_without_its_end() {
+        let long = "a".repeat(LIMITS.head_bytes_max);
+        assert_eq!(read(&format!("GET /{long}")), Err(Fault::UriTooLong));
+        let head = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {long}");
+        assert_eq!(read(&head), Err(Fault::HeadTooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_any_pieces_give_one_verdict(
+            bytes in proptest::collection::vec(any::<u8>(), 0..600),
+            cut in 0_usize..600,
+        ) {
+            verdicts_agree(&bytes, cut)?;
+        }
+
+        #[test]
+        fn a_nearly_good_head_in_any_pieces_gives_one_verdict(
+            text in "(GET|POST) /[a-z]{0,4} HTTP/1\\.[01]\r?\n(Host: h\r\n|Content-Length: [0-9]{1,2}\r\n|X: [ -~]{0,9}\r?\n){0,5}\r?\n",
+            cut in 0_usize..120,
+        ) {
+            verdicts_agree(text.as_bytes(), cut)?;
+        }
+    }
+
+    fn verdicts_agree(bytes: &[u8], cut: usize) -> Result<(), TestCaseError> {
+        let whole = Scan::default().read(bytes, &LIMITS);
+        let mut scan = Scan::default();
+        let first = scan.read(&bytes[..cut.min(bytes.len())], &LIMITS);
+        let pieces = if matches!(first, Ok(None)) { scan.read(bytes, &LIMITS) } else { first };
+        prop_assert_eq!(whole, pieces);
+        Ok(())
+    }
+}

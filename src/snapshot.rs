@@ -1,0 +1,175 @@
+//! The snapshot: one table with all that its exchanges share, swapped whole.
+//!
+//! This file decides what of the old snapshot lives on in a new one: buckets and breakers of
+//! entries that did not change. It must not know how snapshots are read or when they are swapped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use governor::clock::DefaultClock;
+use http::HeaderValue;
+
+use crate::breaker::Breaker;
+use crate::callers::{Callers, keep_or_make, wire_id};
+use crate::fault::{Fault, Origin};
+use crate::ids::TargetId;
+use crate::limiter::Gate;
+use crate::routes::{Api, RouteTable, Target};
+
+/// A loaded table, ready to serve.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The table.
+    pub table: RouteTable,
+    /// Who may call.
+    pub callers: Callers,
+    /// Where calls go.
+    routes: HashMap<TargetId, Arc<Route>>,
+}
+
+/// A target with the state that all workers share.
+#[derive(Debug)]
+pub struct Route {
+    /// Its entry in the table.
+    pub target: Arc<Target>,
+    /// Its id, as the value of a header field.
+    pub wire_id: HeaderValue,
+    /// Different for each entry that ever was: what a worker keys its connections by, so that a
+    /// changed entry gets new ones.
+    pub number: u64,
+    /// All calls to it.
+    pub gate: Option<Arc<Gate>>,
+    /// Whether it is being called at all.
+    pub breaker: Arc<Breaker>,
+    /// Calls to it at once.
+    pub places: Arc<Places>,
+    /// What became of its calls.
+    pub tally: Tally,
+}
+
+/// A bounded number of places, none of which is waited for: a full bank sheds.
+#[derive(Debug)]
+pub struct Places {
+    taken: AtomicU32,
+    places_max: u32,
+}
+
+/// One taken place; given back when dropped.
+#[derive(Debug)]
+pub struct Place(Arc<Places>);
+
+impl Places {
+    /// So many free places.
+    pub const fn new(places_max: u32) -> Self {
+        Self { taken: AtomicU32::new(0), places_max }
+    }
+
+    /// Takes one, if one is free.
+    pub fn take(self: &Arc<Self>) -> Option<Place> {
+        let next = |taken: u32| (taken < self.places_max).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
+        Some(Place(self.clone()))
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> u32 {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What became of the calls to one target, by whose fault.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Calls that were forwarded or tried to be.
+    pub calls: AtomicU64,
+    /// The bank answered 4xx: the client's fault.
+    pub client_errors: AtomicU64,
+    /// The bank answered 5xx, or failed on the way.
+    pub provider_errors: AtomicU64,
+    /// The hub refused: breaker open, all places taken, or its own fault.
+    pub platform_errors: AtomicU64,
+    /// Microseconds spent waiting for the bank.
+    pub wait_us: AtomicU64,
+}
+
+impl Tally {
+    /// Counts one call by the status that the client gets and the fault behind it.
+    pub fn count(&self, provider_status: Option<u16>, fault: Option<&Fault>, wait_us: u64) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.wait_us.fetch_add(wait_us, Ordering::Relaxed);
+        let origin = fault.map(|fault| fault.row().origin);
+        let counter = match (origin, provider_status) {
+            (Some(Origin::Platform), _) => &self.platform_errors,
+            (Some(Origin::Provider), _) | (None, Some(500..)) => &self.provider_errors,
+            (Some(Origin::Client), _) | (None, Some(400..=499)) => &self.client_errors,
+            (None, Some(_) | None) => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+impl Snapshot {
+    /// Makes the snapshot of a table; what did not change since `previous` keeps its state.
+    pub fn build(table: RouteTable, previous: Option<&Self>) -> Self {
+        let callers = Callers::build(&table, previous.map(|snapshot| &snapshot.callers));
+        let routes = table
+            .targets
+            .values()
+            .map(|target| {
+                let old = previous.and_then(|snapshot| snapshot.routes.get(&target.id));
+                (target.id.clone(), Route::build(target, old))
+            })
+            .collect();
+        Self { table, callers, routes }
+    }
+
+    /// Finds a target's route by its id.
+    pub fn route(&self, target: &str) -> Option<&Arc<Route>> {
+        self.routes.get(target)
+    }
+
+    /// Every route, in no order.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.values()
+    }
+
+    /// The mounted contract that a path belongs to, and the path below its base.
+    pub fn api<'p>(&self, path: &'p str) -> Option<(&Api, &'p str)> {
+        self.table.apis.iter().find_map(|api| {
+            let below = path.strip_prefix(&*api.base_path)?;
+            below.starts_with('/').then_some((api, below))
+        })
+    }
+}
+
+impl Route {
+    fn build(target: &Arc<Target>, old: Option<&Arc<Self>>) -> Arc<Self> {
+        if let Some(old) = old.filter(|old| old.target == *target) {
+            return old.clone();
+        }
+        let gate = keep_or_make(
+            target.limit,
+            old.and_then(|old| old.gate.as_ref()),
+            |gate| gate.quota(),
+            |quota| Gate::new(quota, DefaultClock::default()),
+        );
+        Arc::new(Self {
+            target: target.clone(),
+            wire_id: wire_id(target.id.as_str()),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            gate,
+            breaker: Arc::new(Breaker::new(target.breaker)),
+            places: Arc::new(Places::new(target.concurrency.get())),
+            tally: Tally::default(),
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! W3C Trace Context: which `traceparent` a bank gets.
+//!
+//! This file decides it (CONTRACT 3.9): the trace restarts at the edge, because a client is
+//! outside of the hub's trust, and the caller's trace id is kept for the log. A broken header is
+//! ignored, never refused. It must not know where traces go, and randomness is handed to it.
+
+use http::{HeaderMap, HeaderValue};
+
+/// Length of `00-<32 hex>-<16 hex>-<2 hex>`.
+const TRACEPARENT_BYTES: usize = 55;
+
+/// A trace id: 32 lower-case hexadecimal digits, not all zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceId(u128);
+
+impl std::fmt::Display for TraceId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// Reads the caller's trace id out of its `traceparent`, if it is one (W3C Trace Context
+/// section 3.2: version `ff` is invalid, ids are lower-case hexadecimal and not all zero, and a
+/// higher version may have more after the flags).
+pub fn caller_trace_id(headers: &HeaderMap) -> Option<TraceId> {
+    let mut values = headers.get_all("traceparent").iter();
+    let (value, None) = (values.next()?.as_bytes(), values.next()) else { return None };
+    let (version, rest) = (value.get(..2)?, value.get(2..)?);
+    let shaped = is_lower_hex(version)
+        && version != b"ff"
+        && (value.len() == TRACEPARENT_BYTES
+            || (version != b"00" && value.get(TRACEPARENT_BYTES) == Some(&b'-')))
+        && rest.first() == Some(&b'-')
+        && value.get(35) == Some(&b'-')
+        && value.get(52) == Some(&b'-')
+        && is_lower_hex(value.get(53..55)?);
+    let parent = non_zero_hex(value.get(36..52)?);
+    let trace = non_zero_hex(value.get(3..35)?);
+    if shaped && parent.is_some() { trace.map(TraceId) } else { None }
+}
+
+/// A new trace: its id, and the `traceparent` that carries it. `random` gives 192 bits, of which
+/// the first 128 become the trace id and the rest the parent id.
+pub fn restart(trace: u128, parent: u64) -> (TraceId, HeaderValue) {
+    // An all-zero id is invalid (section 3.2.2.3); one in 2^128 is made odd.
+    let (trace, parent) = (trace.max(1), parent.max(1));
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    write_hex(&mut text, 3, trace, 32);
+    write_hex(&mut text, 36, u128::from(parent), 16);
+    // The template and the digits are visible ASCII.
+    let value = HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"));
+    (TraceId(trace), value)
+}
+
+fn write_hex(text: &mut [u8], start: usize, number: u128, digits: usize) {
+    let places = text.iter_mut().skip(start).take(digits);
+    for (place, index) in places.zip(0..) {
+        let nibble = (number >> (4 * (digits - 1 - index))) & 0xf;
+        *place = b"0123456789abcdef".get(nibble as usize).copied().unwrap_or(b'0');
+    }
+}
+
+fn is_lower_hex(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn non_zero_hex(text: &[u8]) -> Option<u128> {
+    if !is_lower_hex(text) {
+        return None;
+    }
+    let number = text.iter().try_fold(0_u128, |number, byte| {
+        Some(number << 4 | u128::from(crate::ids::hex_value(*byte)?))
+    })?;
+    (number != 0).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(value: &str) -> Option<TraceId> {
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", value.parse().unwrap());
+        caller_trace_id(&headers)
+    }
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_good_traceparent_gives_its_trace_id() {
+        assert_eq!(parse(GOOD).unwrap().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert!(parse(&GOOD.replacen("00", "01", 1)).is_some());
+        assert!(parse(&format!("{}-more", GOOD.replacen("00", "cc", 1))).is_some());
+    }
+
+    #[test]
+    fn a_bad_traceparent_is_ignored() {
+        for bad in [
+            "",
+            "00",
+            &GOOD.to_uppercase(),
+            &GOOD.replacen("00", "ff", 1),
+            &format!("{GOOD}-more"),
+            &format!("{GOOD}x"),
+            &GOOD.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            &GOOD.replace("00f067aa0ba902b7", &"0".repeat(16)),
+            &GOOD.replace('-', "_"),
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+        let mut twice = HeaderMap::new();
+        twice.append("traceparent", GOOD.parse().unwrap());
+        twice.append("traceparent", GOOD.parse().unwrap());
+        assert_eq!(caller_trace_id(&twice), None);
+    }
+
+    #[test]
+    fn a_restarted_trace_reads_back() {
+        let (trace, value) = restart(0xabc, 0);
+        assert_eq!(
+            value.to_str().unwrap(),
+            "00-00000000000000000000000000000abc-0000000000000001-00"
+        );
+        assert_eq!(parse(value.to_str().unwrap()), Some(trace));
+        assert!(parse(restart(0, 0).1.to_str().unwrap()).is_some());
+    }
+}
