@@ -57,13 +57,13 @@ pub trait Entropy {
 
 /// What a walk is given besides the request.
 #[derive(Debug)]
-pub struct Setting<'s, B, E> {
+pub struct Setting<'s, 'b, B, E> {
     /// The table and its state.
     pub hub: &'s Snapshot,
     /// The other side of the connection.
-    pub peer: &'s Peer,
+    pub peer: &'b Peer,
     /// The way to the banks.
-    pub banks: &'s B,
+    pub banks: &'b B,
     /// Random bits.
     pub entropy: E,
     /// `Some` once the gateway refuses all new work.
@@ -72,7 +72,7 @@ pub struct Setting<'s, B, E> {
 
 /// Walks one request and gives its answer, whatever happens. The record tells the rest.
 pub async fn exchange<'s, B: Banks, E: Entropy>(
-    mut setting: Setting<'s, B, E>,
+    mut setting: Setting<'s, '_, B, E>,
     head: &request::Parts,
     body: impl RequestBody,
     record: &mut Record<'s>,
@@ -92,7 +92,7 @@ pub async fn exchange<'s, B: Banks, E: Entropy>(
 }
 
 async fn walk<'s, B: Banks, E: Entropy>(
-    setting: &mut Setting<'s, B, E>,
+    setting: &mut Setting<'s, '_, B, E>,
     head: &request::Parts,
     body: impl RequestBody,
     correlation: &CorrelationId,

@@ -21,7 +21,7 @@ const CHUNK_BYTES: usize = 16 * 1024;
 
 /// What the writer and the workers count.
 #[derive(Debug, Default)]
-pub struct LogCounters {
+pub(super) struct LogCounters {
     /// Lines that reached the file.
     pub written: AtomicU64,
     /// Lines that were dropped: the queue was full, or the disk was.
@@ -30,7 +30,7 @@ pub struct LogCounters {
 
 /// Where workers send their lines.
 #[derive(Debug, Clone)]
-pub struct LogSender {
+pub(super) struct LogSender {
     queue: SyncSender<Chunk>,
     counters: Arc<LogCounters>,
 }
@@ -43,7 +43,7 @@ struct Chunk {
 
 /// One worker's lines, not yet sent.
 #[derive(Debug)]
-pub struct LogBuffer {
+pub(super) struct LogBuffer {
     sender: Option<LogSender>,
     chunk: RefCell<Chunk>,
 }
@@ -52,7 +52,7 @@ pub struct LogBuffer {
 ///
 /// # Errors
 /// The file can't be opened.
-pub fn start(
+pub(super) fn start(
     log: &AccessLog,
     counters: Arc<LogCounters>,
 ) -> io::Result<(LogSender, JoinHandle<()>)> {
@@ -70,12 +70,12 @@ pub fn start(
 
 impl LogBuffer {
     /// An empty buffer; without a sender, lines are not even formatted.
-    pub fn new(sender: Option<LogSender>) -> Self {
+    pub(super) fn new(sender: Option<LogSender>) -> Self {
         Self { sender, chunk: RefCell::new(Chunk { bytes: Vec::new(), lines: 0 }) }
     }
 
     /// Lets `write` add one line.
-    pub fn line(&self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn line(&self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.sender.is_none() {
             return;
         }
@@ -91,7 +91,7 @@ impl LogBuffer {
     }
 
     /// Sends what there is.
-    pub fn flush(&self) {
+    pub(super) fn flush(&self) {
         let Some(sender) = &self.sender else { return };
         let mut chunk = self.chunk.borrow_mut();
         if chunk.lines == 0 {

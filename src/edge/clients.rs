@@ -13,7 +13,7 @@ use crate::routes::{Target, TargetTls, UpstreamHttp};
 
 /// The configurations made so far.
 #[derive(Debug, Default)]
-pub struct ClientConfigs {
+pub(super) struct ClientConfigs {
     made: DashMap<(TargetTls, UpstreamHttp), Result<Arc<ClientConfig>, TlsError>>,
 }
 
@@ -22,17 +22,12 @@ impl ClientConfigs {
     ///
     /// # Errors
     /// [`TlsError`] names the file.
-    pub fn get(&self, target: &Target) -> Result<Arc<ClientConfig>, TlsError> {
+    pub(super) fn get(&self, target: &Target) -> Result<Arc<ClientConfig>, TlsError> {
         let key = ((*target.tls).clone(), target.http);
         if let Some(made) = self.made.get(&key) {
             return made.clone();
         }
         let made = target_config(&target.tls, target.http).map(Arc::new);
         self.made.entry(key).or_insert(made).clone()
-    }
-
-    /// Forgets all, so that changed files are read again.
-    pub fn forget(&self) {
-        self.made.clear();
     }
 }

@@ -69,10 +69,9 @@ pub(super) fn refuse_head(link: &Link, fault: Fault) -> (Answer, CorrelationId) 
     let mut answer = Answer::of_fault(&fault, Manner::default());
     answer.mark(&correlation);
     answer.announce_close();
-    let mut record = Record::default();
-    record.correlation = Some(correlation.clone());
+    let mut record =
+        Record { correlation: Some(correlation.clone()), fault: Some(fault), ..Record::default() };
     record.answered(&answer);
-    record.fault = Some(fault);
     let entry = Entry {
         record,
         worker: &link.worker,
@@ -94,7 +93,7 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
     let mut entry = Entry { record: Record::default(), worker, line, started, fate: fate.clone() };
     let banks = Way { forwarder: &worker.forwarder, fate: &fate };
     let setting = Setting {
-        hub: &*snapshot,
+        hub: &snapshot,
         peer: &link.peer,
         banks: &banks,
         entropy: Random,

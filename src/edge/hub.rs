@@ -28,7 +28,7 @@ pub enum Stage {
 
 /// What all workers share.
 #[derive(Debug)]
-pub struct Hub {
+pub(super) struct Hub {
     /// The table and its state; swapped whole.
     pub snapshot: ArcSwap<Snapshot>,
     /// The edge's TLS; swapped whole. `None` while every listener is plain.
@@ -49,7 +49,7 @@ pub struct Hub {
 
 impl Hub {
     /// A serving hub.
-    pub fn new(
+    pub(super) fn new(
         snapshot: Snapshot,
         tls: Option<Arc<ServerConfig>>,
         log: Option<LogSender>,
@@ -70,7 +70,7 @@ impl Hub {
     }
 
     /// How it stands to new work.
-    pub fn stage(&self) -> Stage {
+    pub(super) fn stage(&self) -> Stage {
         match self.stage.load(Ordering::Acquire) {
             0 => Stage::Serving,
             1 => Stage::Leaving,
@@ -79,7 +79,7 @@ impl Hub {
     }
 
     /// Moves on; there is no way back.
-    pub fn advance(&self, stage: Stage) {
+    pub(super) fn advance(&self, stage: Stage) {
         let number = match stage {
             Stage::Serving => 0,
             Stage::Leaving => 1,
@@ -90,7 +90,7 @@ impl Hub {
     }
 
     /// Waits until the hub is leaving.
-    pub async fn leaving(&self) {
+    pub(super) async fn leaving(&self) {
         loop {
             let changed = self.stage_changed.notified();
             if self.stage() != Stage::Serving {
@@ -103,21 +103,21 @@ impl Hub {
 
 /// Counts open connections, all together and by address.
 #[derive(Debug, Default)]
-pub struct Doors {
+pub(super) struct Doors {
     open: AtomicUsize,
     by_address: DashMap<IpAddr, usize>,
 }
 
 /// One open connection; counted until it is dropped.
 #[derive(Debug)]
-pub struct Door {
+pub(super) struct Door {
     hub: Arc<Hub>,
     address: IpAddr,
 }
 
 impl Doors {
     /// Connections that are open.
-    pub fn open(&self) -> usize {
+    pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
@@ -150,7 +150,7 @@ impl Doors {
 
 impl Door {
     /// Lets a connection in, if the limits have room for it.
-    pub fn open(hub: &Arc<Hub>, address: IpAddr, limits: &EdgeLimits) -> Option<Self> {
+    pub(super) fn open(hub: &Arc<Hub>, address: IpAddr, limits: &EdgeLimits) -> Option<Self> {
         let entered = hub.doors.enter(address, limits);
         entered.then(|| Self { hub: hub.clone(), address })
     }

@@ -13,14 +13,14 @@ use crate::oauth::Call;
 use crate::record::{Record, STATUS_CLIENT_GONE};
 
 /// Upper bounds of the histograms' buckets, in microseconds.
-pub const BUCKETS_US: [u64; 16] = [
+pub(super) const BUCKETS_US: [u64; 16] = [
     50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 10_000_000,
 ];
 
 /// One kind of answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Kind {
+pub(super) struct Kind {
     /// The call; none when no operation was found.
     pub call: Option<Call>,
     /// The status, or 499.
@@ -33,7 +33,7 @@ pub struct Kind {
 
 /// How many took how long.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Histogram {
+pub(super) struct Histogram {
     /// Counts by bucket; the last is everything above.
     pub buckets: [u64; BUCKETS_US.len() + 1],
     /// The sum of all, in microseconds.
@@ -60,7 +60,7 @@ impl Histogram {
 
 /// What was counted about exchanges.
 #[derive(Debug, Default, Clone)]
-pub struct Counts {
+pub(super) struct Counts {
     /// Answers by kind.
     pub answers: HashMap<Kind, u64>,
     /// Whole exchanges, by call.
@@ -75,7 +75,7 @@ pub struct Counts {
 
 /// One worker's meters.
 #[derive(Debug, Default)]
-pub struct WorkerMeters {
+pub(super) struct WorkerMeters {
     counts: Mutex<Counts>,
     /// Connections that were let in.
     pub connections: AtomicU64,
@@ -91,27 +91,27 @@ pub struct WorkerMeters {
 
 /// The meters of all workers.
 #[derive(Debug)]
-pub struct Meters(Vec<WorkerMeters>);
+pub(super) struct Meters(Vec<WorkerMeters>);
 
 impl Meters {
     /// Meters for so many workers.
-    pub fn new(workers: usize) -> Self {
+    pub(super) fn new(workers: usize) -> Self {
         Self((0..workers.max(1)).map(|_| WorkerMeters::default()).collect())
     }
 
     /// One worker's own; workers beyond the number share the last.
     #[expect(clippy::expect_used, reason = "`new` makes at least one")]
-    pub fn of_worker(&self, worker: usize) -> &WorkerMeters {
+    pub(super) fn of_worker(&self, worker: usize) -> &WorkerMeters {
         self.0.get(worker).or_else(|| self.0.last()).expect("there is at least one worker")
     }
 
     /// The sum of one counter over all workers.
-    pub fn sum(&self, counter: impl Fn(&WorkerMeters) -> &AtomicU64) -> u64 {
+    pub(super) fn sum(&self, counter: impl Fn(&WorkerMeters) -> &AtomicU64) -> u64 {
         self.0.iter().map(|worker| counter(worker).load(Ordering::Relaxed)).sum()
     }
 
     /// The sum of all counts over all workers.
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         let mut sum = Counts::default();
         for worker in &self.0 {
             sum.merge(&worker.lock());
@@ -122,7 +122,7 @@ impl Meters {
 
 impl WorkerMeters {
     /// Counts one exchange. The lock is this worker's own; only a scrape ever waits for it.
-    pub fn count(&self, record: &Record<'_>, duration: Duration) {
+    pub(super) fn count(&self, record: &Record<'_>, duration: Duration) {
         let call = record.operation.map(|operation| operation.call);
         let kind = Kind {
             call,

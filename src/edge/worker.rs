@@ -25,6 +25,8 @@ use super::meters::WorkerMeters;
 
 /// How often a worker flushes its lines and sweeps its idle connections.
 const TICK: Duration = Duration::from_millis(200);
+/// One worker drops full buckets of client-target limits once in about so many ticks (a minute).
+const FORGET_TICKS: u32 = 300;
 /// How long accepting rests when the process has no descriptors left: no spin, no lost listener.
 const ACCEPT_REST: Duration = Duration::from_millis(20);
 /// How often a leaving worker looks whether it is done.
@@ -112,6 +114,13 @@ impl Worker {
     fn tidy(&self) {
         self.log.flush();
         let snapshot = self.hub.snapshot.load();
+        if self.number == 0 && fastrand::u32(..FORGET_TICKS) == 0 {
+            snapshot
+                .callers
+                .iter()
+                .filter_map(|caller| caller.target_gate.as_ref())
+                .for_each(|gate| gate.forget_idle());
+        }
         self.forwarder.sweep(|route| {
             let current = snapshot.route(route.target.id.as_str());
             current.is_some_and(|current| current.number == route.number)

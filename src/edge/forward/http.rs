@@ -60,7 +60,7 @@ type Sent = Result<Response<Incoming>, Unsent>;
 /// Why there is no response.
 enum Unsent {
     /// The connection died before it took the request; here it is back, untouched.
-    Untouched(Request<Full<Bytes>>),
+    Untouched(Box<Request<Full<Bytes>>>),
     /// It may have been sent.
     Lost(Fault),
 }
@@ -77,7 +77,7 @@ impl Line {
                     match self.over_single(single, request, fate).await {
                         Ok(answer) => return Ok(answer),
                         Err(Unsent::Lost(fault)) => return Err(fault),
-                        Err(Unsent::Untouched(untouched)) => request = untouched,
+                        Err(Unsent::Untouched(untouched)) => request = *untouched,
                     }
                 }
             }
@@ -88,7 +88,7 @@ impl Line {
                     match self.over_shared(shared, request, fate).await {
                         Ok(answer) => return Ok(answer),
                         Err(Unsent::Lost(fault)) => return Err(fault),
-                        Err(Unsent::Untouched(untouched)) => request = untouched,
+                        Err(Unsent::Untouched(untouched)) => request = *untouched,
                     }
                 }
             }
@@ -150,7 +150,7 @@ impl Line {
             Err(_) => Err(Unsent::Lost(Fault::ResponseTimeout)),
             Ok(Ok(response)) => Ok(response),
             Ok(Err(mut error)) => Err(match error.take_message() {
-                Some(request) => Unsent::Untouched(request),
+                Some(request) => Unsent::Untouched(Box::new(request)),
                 None => Unsent::Lost(head_fault(error.error())),
             }),
         }
