@@ -106,13 +106,13 @@ impl Caller {
         let gate = keep_or_make(
             client.limit,
             old.and_then(|old| old.gate.as_ref()),
-            super::limiter::Gate::quota,
+            Gate::quota,
             |quota| Gate::new(quota, DefaultClock::default()),
         );
         let target_gate = keep_or_make(
             client.target_limit,
             old.and_then(|old| old.target_gate.as_ref()),
-            super::limiter::KeyedGate::quota,
+            KeyedGate::quota,
             |quota| KeyedGate::new(quota, DefaultClock::default()),
         );
         Self { client: client.clone(), wire_id: wire_id(client.id.as_str()), gate, target_gate }

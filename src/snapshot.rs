@@ -159,7 +159,7 @@ impl Route {
         let gate = keep_or_make(
             target.limit,
             old.and_then(|old| old.gate.as_ref()),
-            super::limiter::Gate::quota,
+            Gate::quota,
             |quota| Gate::new(quota, DefaultClock::default()),
         );
         Arc::new(Self {
