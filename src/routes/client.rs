@@ -11,6 +11,7 @@ use super::grammar::{self, Rate};
 use super::page::{At, Wrong};
 use super::reader::{Reader, shorten};
 use super::reference;
+use super::secret::Secret;
 use super::table::{Client, ClientStatus, Quota, TargetSet};
 use crate::ids::{ClientId, Fingerprint, TargetId};
 
@@ -29,6 +30,7 @@ pub(super) struct Clients {
 /// Reads every `[[client]]`. What it returns counts only where no error was reported.
 pub(super) fn read_all(root: &Reader<'_>, header_identity: bool) -> Clients {
     let mut all = Clients::default();
+    let mut owners: HashMap<Fingerprint, Option<ClientId>> = HashMap::new();
     for section in root.tables("client", &reference::CLIENT) {
         section.require("id", "\"CIDX0000000001\"");
         let id = section.parse("id", parse_client_id);
@@ -37,14 +39,19 @@ pub(super) fn read_all(root: &Reader<'_>, header_identity: bool) -> Clients {
             section.page.error(id.span, Wrong::new(what).right("an id of its own for each"));
         }
         let certificates = read_certificates(&section, header_identity);
+        for certificate in &certificates {
+            // Claimed even by a client whose entry is wrong otherwise.
+            let claim = id.as_ref().map(|id| id.value.clone());
+            let Some(other) = owners.insert(certificate.value, claim) else { continue };
+            let other = other.map_or_else(|| "another client".to_owned(), |id| format!("`{id}`"));
+            let what = format!("{other} has this certificate, too");
+            let right = "a certificate belongs to one client";
+            section.page.error(certificate.span, Wrong::new(what).right(right));
+        }
         let Some(client) = read(&section, id, &certificates, &mut all.mentions) else { continue };
         let client = Arc::new(client);
-        for certificate in certificates {
-            if let Some(other) = all.certificates.insert(certificate.value, Arc::clone(&client)) {
-                let what = format!("the client `{}` has this certificate, too", other.id);
-                let right = "a certificate belongs to one client";
-                section.page.error(certificate.span, Wrong::new(what).right(right));
-            }
+        for certificate in &client.certificates {
+            all.certificates.insert(*certificate, Arc::clone(&client));
         }
         all.clients.insert(client.id.clone(), client);
     }
@@ -104,7 +111,14 @@ fn read_certificates(section: &Reader<'_>, header_identity: bool) -> Vec<At<Fing
     }
     let mut certificates: Vec<At<Fingerprint>> = Vec::new();
     for text in texts {
-        let Some(certificate) = section.parsed(text, parse_fingerprint) else { continue };
+        let resolve = |text: &str| {
+            // By reference, too: whoever issues certificates can write their fingerprints.
+            let sources = section.page.sources;
+            let text = Secret::resolve(text, section.page.directory(), sources)
+                .map_err(|what| Wrong::new(what).right("`${file:path}`, or `sha256:…`"))?;
+            parse_fingerprint(text.expose())
+        };
+        let Some(certificate) = section.parsed(text, resolve) else { continue };
         if certificates.iter().any(|other| other.value == certificate.value) {
             let what = "this certificate is listed twice";
             section.page.error(certificate.span, Wrong::new(what).right("take one out"));

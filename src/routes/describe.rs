@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 
 use super::reference::ShortTime;
 use super::table::{
-    Client, ClientAuth, ClientStatus, EdgeTls, Paths, Quota, RouteTable, Target, TargetSet,
+    Client, ClientAuth, ClientStatus, EdgeTls, Quota, RouteTable, Target, TargetSet,
 };
+use crate::oauth::Call;
 
 /// Most clients, and most targets, that are listed; the rest is counted.
 const ROWS_MAX: usize = 1_000;
@@ -16,14 +17,15 @@ const ROWS_MAX: usize = 1_000;
 const NAMED_MAX: usize = 4;
 
 impl RouteTable {
-    /// Listeners, contracts with their operations, clients, banks and what each of them serves, in
-    /// columns.
+    /// Listeners, contracts with their operations, clients, banks, and which call each bank serves
+    /// on which path, in columns.
     pub fn describe(&self) -> String {
         let sections = [
             ("LISTENERS", self.describe_listeners()),
             ("CONTRACTS", self.describe_contracts()),
             ("CLIENTS", self.describe_clients()),
             ("BANKS", self.describe_targets()),
+            ("CAPABILITIES", self.describe_capabilities()),
         ];
         let mut text = String::new();
         for (heading, columns) in sections {
@@ -64,6 +66,9 @@ impl RouteTable {
                 ]);
             }
         }
+        if columns.rows.is_empty() {
+            return "  (none of them has an operation)\n".to_owned();
+        }
         columns.to_text()
     }
 
@@ -93,12 +98,9 @@ impl RouteTable {
     }
 
     fn describe_targets(&self) -> String {
-        let mut targets: Vec<_> = self.targets.values().collect();
-        targets.sort_by(|left, right| left.id.cmp(&right.id));
+        let targets = self.targets_by_id();
         let mut columns = Columns::default();
-        columns.row(
-            ["id", "name", "dialect", "status", "limit", "serves", "upstream"].map(str::to_owned),
-        );
+        columns.row(["id", "name", "dialect", "status", "limit", "upstream"].map(str::to_owned));
         for target in targets.iter().take(ROWS_MAX) {
             columns.row([
                 target.id.to_string(),
@@ -106,11 +108,38 @@ impl RouteTable {
                 target.dialect.as_str().to_owned(),
                 target.status.as_str().to_owned(),
                 describe_quota(target.limit),
-                describe_calls(&target.paths),
                 describe_upstream(target),
             ]);
         }
         columns.to_text_of(targets.len())
+    }
+
+    fn describe_capabilities(&self) -> String {
+        let targets = self.targets_by_id();
+        let mut columns = Columns::default();
+        columns.row(
+            ["id", "token authorization_code", "token refresh_token", "revoke", "username"]
+                .map(str::to_owned),
+        );
+        for target in targets.iter().take(ROWS_MAX) {
+            let path = |call| target.paths.of(call).map_or("-", |path| &**path).to_owned();
+            // A token endpoint serves both grants of the seed.
+            let token = path(Call::Token);
+            columns.row([
+                target.id.to_string(),
+                token.clone(),
+                token,
+                path(Call::Revoke),
+                path(Call::Username),
+            ]);
+        }
+        columns.to_text_of(targets.len())
+    }
+
+    fn targets_by_id(&self) -> Vec<&Target> {
+        let mut targets: Vec<_> = self.targets.values().map(|target| &**target).collect();
+        targets.sort_by(|left, right| left.id.cmp(&right.id));
+        targets
     }
 }
 
@@ -142,20 +171,6 @@ fn describe_quota(quota: Option<Quota>) -> String {
     };
     let shadow = if quota.shadow { ", shadow" } else { "" };
     format!("{}/{period}, burst {}{shadow}", quota.rate, quota.burst)
-}
-
-/// What a bank serves: a token endpoint serves both grants of the seed.
-fn describe_calls(paths: &Paths) -> String {
-    let calls = [
-        ("token (authorization_code, refresh_token)", paths.token.as_ref()),
-        ("revoke", paths.revoke.as_ref()),
-        ("username", paths.username.as_ref()),
-    ];
-    let served: Vec<_> = calls
-        .into_iter()
-        .filter_map(|(call, path)| path.map(|path| format!("{call} {path}")))
-        .collect();
-    served.join(", ")
 }
 
 fn describe_upstream(target: &Target) -> String {

@@ -157,6 +157,12 @@ pub fn load_text(text: &str) -> Result<Loaded, Report> {
     })
 }
 
+/// Reads the operator's file alone, for what the reader asks for.
+#[cfg(test)]
+pub(super) fn read_operator_file(page: &Page<'_>, compile: &mut dyn Compile) {
+    let _ = OperatorFile::read(page, compile, &mut Shared::default());
+}
+
 /// A file that is being loaded; the operator's is the first.
 struct File<'p> {
     page: Page<'p>,

@@ -175,8 +175,8 @@ impl<'p> Page<'p> {
                 severity,
                 file: Arc::clone(&self.file),
                 place: Some(counter.place(span, &found.masks)),
-                what: wrong.what,
-                right: wrong.right,
+                what: printable(wrong.what),
+                right: wrong.right.map(printable),
             })
             .collect();
         Report { problems, omitted: found.omitted }
@@ -226,4 +226,12 @@ impl<'p> Page<'p> {
             self.error(span, Wrong::new(what));
         }
     }
+}
+
+/// A sentence that may quote the file, on one line and without what a terminal would obey.
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -82,18 +82,14 @@ impl Problem {
             Severity::Warning => Level::WARNING,
         };
         let file = self.file.display().to_string();
-        // The place is written apart from the snippet: where a mask is shorter than what it
-        // hides, the snippet would count other columns than the file has.
         let mut group = Group::with_title(level.primary_title(self.what.as_str()));
         group = match &self.place {
-            Some(place) => group
-                .element(Origin::path(file).line(place.line).char_column(place.column))
-                .element(
-                    Snippet::source(place.text.as_str())
-                        .line_start(place.line)
-                        .annotation(AnnotationKind::Primary.span(place.marked.clone())),
-                ),
-            None => group.element(Origin::path(file)),
+            Some(place) => group.element(
+                Snippet::source(place.text.as_str())
+                    .line_start(place.line)
+                    .annotation(AnnotationKind::Primary.span(place.marked.clone())),
+            ),
+            None => group.element(Origin::path(file.as_str())),
         };
         if let Some(right) = &self.right {
             group = group.element(Level::HELP.message(right.as_str()));
@@ -102,7 +98,17 @@ impl Problem {
             Colour::Always => Renderer::styled(),
             Colour::Never => Renderer::plain(),
         };
-        renderer.render(&[group])
+        let text = renderer.render(&[group]);
+        // The place is put in by hand: the snippet would count columns in the line as it is
+        // shown, and a mask or a cut moves them.
+        match (&self.place, text.split_once('\n')) {
+            (Some(place), Some((title, snippet))) => {
+                let indent = place.line.to_string().len();
+                let (line, column) = (place.line, place.column);
+                format!("{title}\n{:indent$}--> {file}:{line}:{column}\n{snippet}", "")
+            }
+            _ => text,
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub(in crate::routes) static CLIENT: Section = Section {
         Row::other("name", "text", "", "A name for people."),
         Row::other(
             "certificates",
-            "list of `sha256:` and 64 hexadecimal digits",
+            "list of `sha256:` and 64 hexadecimal digits, or `${file:path}`",
             "[]",
             "SHA-256 of the certificates it may show; two during a roll-over. May be left out \
              only with `insecure_header_identity`.",

@@ -71,15 +71,22 @@ fn read_value(section: &Reader<'_>, text: At<&str>) -> Option<HeaderValue> {
             .map_err(|what| {
                 Wrong::new(what).right("`${env:NAME}` or `${file:path}`, set and not empty")
             })?;
-        HeaderValue::from_str(secret.expose()).map_err(|_| {
-            Wrong::new("this value can't stand in a header field")
-                .right("visible ASCII characters, spaces within")
-        })
+        parse_field_value(secret.expose())
     };
     let mut value = section.parsed(text, parse)?.value;
     // Keeps it out of `Debug` output, and out of HTTP/2's compression table.
     value.set_sensitive(true);
     Some(value)
+}
+
+/// Narrower than RFC 9110 section 5.5: no tabs, no bytes beyond ASCII, no spaces at the ends.
+fn parse_field_value(text: &str) -> Result<HeaderValue, Wrong> {
+    let shaped = text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.trim() == text;
+    let value = HeaderValue::from_str(text).ok().filter(|_| shaped);
+    value.ok_or_else(|| {
+        Wrong::new("this value can't stand in a header field")
+            .right("visible ASCII characters, with spaces only between them")
+    })
 }
 
 fn parse_field_name(text: &str) -> Result<HeaderName, Wrong> {
