@@ -3,9 +3,39 @@
 //!
 //! This module decides what a table means and says what is wrong with a bad one. It must not know
 //! how requests travel.
+//!
+//! [`load`] asks [`sources`] for the files, [`page`] parses one, [`reader`] walks its tables by
+//! the [`reference`], and `gateway`, `api`, `client` and `target` make the [`table`] of them.
 
+mod api;
+mod client;
+mod describe;
+mod gateway;
+mod grammar;
+mod include;
+mod insecure;
+mod load;
+mod origin;
+mod page;
+mod problem;
+mod reader;
+pub mod reference;
+mod secret;
+mod shown;
+mod sources;
+mod suggest;
 pub mod table;
+mod target;
+#[cfg(test)]
+mod tests;
 
+#[doc(hidden)]
+pub use load::load_text;
+pub use load::{Compile, Loaded, Quarantined, load, load_with};
+pub use origin::is_private_address;
+pub use problem::{Colour, PROBLEMS_MAX, Place, Problem, Report, Severity};
+pub use secret::Secret;
+pub use sources::{FILE_BYTES_MAX, MemorySources, Sources, SystemSources};
 pub use table::{
     AccessLog, Admin, Api, Breaker, Client, ClientAuth, ClientStatus, Dialect, EdgeLimits, EdgeTls,
     Gateway, Listen, Origin, Paths, QueryPolicy, Quota, RouteTable, Scheme, Target, TargetSet,

@@ -1,0 +1,128 @@
+//! Reads `[[api]]`: contracts and where they are mounted.
+//!
+//! This file decides which document a name means and that no two share a place. It must not know
+//! what a contract says.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::grammar;
+use super::load::Compile;
+use super::page::{At, Wrong};
+use super::reader::{Reader, did_you_mean, shorten};
+use super::reference;
+use super::table::{Api, QueryPolicy};
+use crate::contract::{AuthorizationPolicy, Contract};
+use crate::fault::Name;
+
+/// Most mounted contracts.
+const APIS_MAX: usize = 64;
+
+/// Reads every `[[api]]`. What it returns counts only where no error was reported.
+pub(super) fn read_all(root: &Reader<'_>, compile: &mut dyn Compile) -> Vec<Api> {
+    root.require("api", "[{ contract = \"blink-fi\" }]");
+    let sections = root.tables("api", &reference::API);
+    if sections.len() > APIS_MAX {
+        let what = format!("{} contracts are mounted", sections.len());
+        let right = format!("at most {APIS_MAX}");
+        root.page.error(root.key_span("api"), Wrong::new(what).right(right));
+        return Vec::new();
+    }
+    let mut compiled = HashMap::new();
+    let mut mounted: Vec<Name> = Vec::new();
+    let mut apis = Vec::new();
+    for section in sections {
+        let base_path = section.parse("base_path", grammar::parse_base_path);
+        let span = base_path.as_ref().map_or(section.span, |path| path.span);
+        let path = base_path.map_or_else(|| Arc::from(""), |path| path.value);
+        if mounted.contains(&path) {
+            let what = format!("two contracts are mounted at `{path}`");
+            let right = "another `base_path` for one of them";
+            section.page.error(span, Wrong::new(what).right(right));
+        }
+        mounted.push(Arc::clone(&path));
+        apis.extend(read(&section, path, &mut compiled, compile));
+    }
+    apis
+}
+
+fn read<'d>(
+    section: &Reader<'d>,
+    base_path: Name,
+    compiled: &mut HashMap<&'d str, Option<Arc<Contract>>>,
+    compile: &mut dyn Compile,
+) -> Option<Api> {
+    section.require("contract", "\"blink-fi\"");
+    let contract = section.text("contract").and_then(|name| {
+        // A document that is mounted twice is compiled, and its problems reported, once.
+        let known = compiled.entry(name.value);
+        known.or_insert_with(|| read_contract(section, name, compile).map(Arc::new)).clone()
+    });
+    let query = match section.choice("query") {
+        Some("drop") => QueryPolicy::Drop,
+        _ => QueryPolicy::Refuse,
+    };
+    let authorization = match section.choice("authorization") {
+        Some("forward") => AuthorizationPolicy::Forward,
+        _ => AuthorizationPolicy::Refuse,
+    };
+    let strict_statuses = section.flag("strict_statuses");
+    let validate_token_response = section.flag("validate_token_response");
+    let error_uri = section.parse("error_uri", grammar::parse_error_uri).map(|uri| uri.value);
+    Some(Api {
+        contract: contract?,
+        base_path,
+        query,
+        authorization,
+        strict_statuses,
+        validate_token_response,
+        error_uri,
+    })
+}
+
+fn read_contract(
+    section: &Reader<'_>,
+    name: At<&str>,
+    compile: &mut dyn Compile,
+) -> Option<Contract> {
+    let shown = shorten(name.value);
+    let extension = Path::new(name.value).extension().and_then(|extension| extension.to_str());
+    let result = if matches!(extension, Some("yaml" | "yml" | "json")) {
+        let path = section.page.directory().join(name.value);
+        match section.page.sources.read(&path) {
+            Ok(document) => compile.compile(name.value, &document),
+            Err(error) => {
+                let what = format!("the contract `{shown}` can't be read: {error}");
+                let right = format!("it was looked for as `{}`", path.display());
+                section.page.error(name.span, Wrong::new(what).right(right));
+                return None;
+            }
+        }
+    } else {
+        let built_in = Contract::BUILT_IN.iter().find(|(built_in, _)| *built_in == name.value);
+        let Some((_, document)) = built_in else {
+            let names = || Contract::BUILT_IN.iter().map(|(name, _)| *name);
+            let right = did_you_mean(name.value, names()).unwrap_or_else(|| {
+                let names: Vec<_> = names().map(|name| format!("`{name}`")).collect();
+                format!("{}, or a file ending in `.yaml`, `.yml` or `.json`", names.join(", "))
+            });
+            let what = format!("there is no built-in contract `{shown}`");
+            section.page.error(name.span, Wrong::new(what).right(right));
+            return None;
+        };
+        compile.compile(name.value, document)
+    };
+    match result {
+        Ok(contract) => Some(contract),
+        Err(errors) => {
+            for error in errors {
+                let pointer = if error.pointer.is_empty() { "/" } else { error.pointer.as_str() };
+                let what = format!("the contract `{shown}` can't be enforced");
+                let right = format!("{shown}#{pointer}: {}", error.message);
+                section.page.error(name.span, Wrong::new(what).right(right));
+            }
+            None
+        }
+    }
+}

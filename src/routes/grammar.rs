@@ -1,0 +1,262 @@
+//! The small languages that values of `routes.toml` are written in: durations, rates, paths,
+//! addresses, names.
+//!
+//! This file decides what a well-formed value is. It must not know which key it stands under.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::page::Wrong;
+use super::reader::shorten;
+use crate::fault::Name;
+
+/// Longest name for people, in characters.
+const NAME_CHARS_MAX: usize = 100;
+/// Longest path, in bytes.
+const PATH_BYTES_MAX: usize = 1_024;
+/// Longest URL, in bytes.
+const URL_BYTES_MAX: usize = 2_048;
+/// Most calls a period.
+const RATE_MAX: u32 = 1_000_000;
+
+/// A rate: so many calls a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rate {
+    pub(super) calls: NonZeroU32,
+    pub(super) period: Duration,
+}
+
+impl Rate {
+    /// What a second brings, at least 1: the burst of a quota that names none.
+    pub(super) fn burst(self) -> NonZeroU32 {
+        let seconds = u32::try_from(self.period.as_secs()).unwrap_or(u32::MAX).max(1);
+        NonZeroU32::new(self.calls.get().div_ceil(seconds)).unwrap_or(NonZeroU32::MIN)
+    }
+}
+
+/// A whole number and a unit: `250ms`, `5s`, `2m`, `1h`.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, Wrong> {
+    let wrong = || {
+        Wrong::new(format!("`{}` is no duration", shorten(text)))
+            .right("a whole number and a unit: `250ms`, `5s`, `2m`, `1h`")
+    };
+    let (number, unit) = split_number(text).ok_or_else(wrong)?;
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+/// A number of calls, `/`, and a period: `50/s`, `600/m`, `1000/h`.
+pub(super) fn parse_rate(text: &str) -> Result<Rate, Wrong> {
+    let wrong = || {
+        Wrong::new(format!("`{}` is no rate", shorten(text))).right(format!(
+            "a number from 1 to {RATE_MAX}, `/`, and `s`, `m` or `h`: `50/s`, `600/m`"
+        ))
+    };
+    let (number, period) = split_number(text).ok_or_else(wrong)?;
+    let period_s = match period {
+        "/s" => 1,
+        "/m" => 60,
+        "/h" => 3_600,
+        _ => return Err(wrong()),
+    };
+    let calls = u32::try_from(number).ok().filter(|calls| *calls <= RATE_MAX);
+    let calls = calls.and_then(NonZeroU32::new).ok_or_else(wrong)?;
+    Ok(Rate { calls, period: Duration::from_secs(period_s) })
+}
+
+/// Decimal digits, and what follows them.
+fn split_number(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let (digits, rest) = text.split_at_checked(end)?;
+    digits.parse().ok().map(|number| (number, rest))
+}
+
+/// A base path: empty, or `/` and segments (RFC 3986 section 3.3), without `/` at its end.
+pub(super) fn parse_base_path(text: &str) -> Result<Name, Wrong> {
+    if text.is_empty() {
+        return Ok(Arc::from(""));
+    }
+    if text == "/" {
+        return Err(Wrong::new("`/` is no base path").right("`\"\"` where nothing stands before"));
+    }
+    parse_path(text)
+}
+
+/// A whole path: `/` and segments (RFC 3986 section 3.3), without `/` at its end.
+pub(super) fn parse_path(text: &str) -> Result<Name, Wrong> {
+    let shown = shorten(text);
+    let wrong = |what: &str| Wrong::new(format!("the path `{shown}` {what}"));
+    let Some(segments) = text.strip_prefix('/') else {
+        return Err(wrong("does not begin with `/`").right(format!("`/{shown}`")));
+    };
+    if text.len() > PATH_BYTES_MAX {
+        return Err(wrong(&format!("is longer than {PATH_BYTES_MAX} bytes")));
+    }
+    if let Some(without) = text.strip_suffix('/').filter(|without| !without.is_empty()) {
+        return Err(wrong("ends with `/`").right(format!("`{}`", shorten(without))));
+    }
+    if text.contains(['?', '#']) {
+        return Err(wrong("has a query or a fragment").right("the path alone"));
+    }
+    for segment in segments.split('/') {
+        if segment.is_empty() {
+            return Err(wrong("has an empty segment").right("one `/` between two segments"));
+        }
+        if matches!(segment, "." | "..") {
+            return Err(wrong("has a segment `.` or `..`").right("the path that is meant"));
+        }
+        if !is_segment(segment) {
+            return Err(wrong("has a character that can't stand in a path")
+                .right("letters, digits, `-._~!$&'()*+,;=:@`, and `%` with two hex digits"));
+        }
+    }
+    Ok(Arc::from(text))
+}
+
+/// RFC 3986: `segment-nz = 1*pchar`, `pchar = unreserved / pct-encoded / sub-delims / ":" / "@"`.
+fn is_segment(segment: &str) -> bool {
+    let mut bytes = segment.bytes();
+    while let Some(byte) = bytes.next() {
+        let fits = match byte {
+            b'%' => {
+                let mut hex = || bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit());
+                hex() && hex()
+            }
+            _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte),
+        };
+        if !fits {
+            return false;
+        }
+    }
+    true
+}
+
+/// An address to listen on: `0.0.0.0:8443`, `[::1]:8443`.
+pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, Wrong> {
+    text.parse().map_err(|_| {
+        Wrong::new(format!("`{}` is no address to listen on", shorten(text)))
+            .right("an IP address and a port: `0.0.0.0:8443`, `[::]:8443`")
+    })
+}
+
+/// A name for people: 1 to 100 characters without control characters.
+pub(super) fn parse_name(text: &str) -> Result<Name, Wrong> {
+    let length = text.chars().count();
+    if (1..=NAME_CHARS_MAX).contains(&length) && !text.chars().any(char::is_control) {
+        return Ok(Arc::from(text));
+    }
+    Err(Wrong::new("this is no name")
+        .right(format!("1 to {NAME_CHARS_MAX} characters without control characters")))
+}
+
+/// The URL that errors point to: RFC 6749 section 5.2 allows `%x21 / %x23-5B / %x5D-7E`.
+pub(super) fn parse_error_uri(text: &str) -> Result<Name, Wrong> {
+    let shaped = text.len() <= URL_BYTES_MAX
+        && (text.starts_with("https://") || text.starts_with("http://"))
+        && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
+        && text.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some_and(|h| !h.is_empty()));
+    if shaped {
+        return Ok(Arc::from(text));
+    }
+    Err(Wrong::new(format!("`{}` is no URL for `error_uri`", shorten(text)))
+        .right("a whole URL, such as `https://docs.hub.example/errors`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_whole_number_and_a_unit() {
+        for (text, ms) in
+            [("250ms", 250), ("5s", 5_000), ("2m", 120_000), ("1h", 3_600_000), ("0s", 0)]
+        {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for bad in [
+            "",
+            "5",
+            "s",
+            "5 s",
+            " 5s",
+            "5s ",
+            "-5s",
+            "+5s",
+            "1.5s",
+            "5S",
+            "5sec",
+            "5d",
+            "1h30m",
+            "18446744073709551616s",
+            "18446744073709551615h",
+            "٥s",
+        ] {
+            assert!(parse_duration(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_number_and_a_period() {
+        for (text, calls, period_s, burst) in [
+            ("50/s", 50, 1, 50),
+            ("600/m", 600, 60, 10),
+            ("601/m", 601, 60, 11),
+            ("100/h", 100, 3_600, 1),
+            ("1000000/s", 1_000_000, 1, 1_000_000),
+        ] {
+            let rate = parse_rate(text).unwrap();
+            assert_eq!(rate.calls.get(), calls, "{text}");
+            assert_eq!(rate.period, Duration::from_secs(period_s), "{text}");
+            assert_eq!(rate.burst().get(), burst, "{text}");
+        }
+        for bad in
+            ["", "50", "50/", "/s", "0/s", "50/d", "50 /s", "50/s ", "-1/s", "1000001/s", "1.5/s"]
+        {
+            assert!(parse_rate(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_begins_with_a_slash_and_does_not_end_with_one() {
+        for good in ["/oauth/token", "/v2", "/a-b_c.d~e/%2F/x:y@z;v=1"] {
+            assert_eq!(parse_path(good).as_deref(), Ok(good));
+        }
+        assert_eq!(parse_base_path("").as_deref(), Ok(""));
+        let long = format!("/{}", "a".repeat(PATH_BYTES_MAX));
+        for bad in [
+            "", "/", "oauth", "/oauth/", "//oauth", "/a//b", "/a?b=c", "/a#b", "/a b", "/ä",
+            "/../b", "/a/./b", "/%2", "/%zz", "/a\n", &long,
+        ] {
+            assert!(parse_path(bad).is_err(), "{bad:?}");
+        }
+        assert!(parse_path(&long[..PATH_BYTES_MAX]).is_ok());
+        assert!(parse_base_path("/").is_err());
+    }
+
+    #[test]
+    fn an_address_has_a_port() {
+        for good in ["0.0.0.0:8443", "127.0.0.1:0", "[::1]:8443"] {
+            assert!(parse_listen(good).is_ok(), "{good}");
+        }
+        for bad in ["", "8443", ":8443", "localhost:8443", "0.0.0.0", "::1:8443", "1.2.3.4:65536"] {
+            assert!(parse_listen(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_error_uri_may_stand_in_an_error() {
+        assert!(parse_error_uri("https://hub.example/errors?x#y").is_ok());
+        for bad in ["", "hub.example", "ftp://hub", "https://", "https://a b", "https://a\"", "x:"]
+        {
+            assert!(parse_error_uri(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The reference of what belongs to the process.
+//!
+//! This file decides names, ranges and defaults. It must not know anything else.
+
+use super::{Row, Section};
+
+pub(in crate::routes) static ROOT: Section = Section {
+    name: "",
+    heading: "Top of the file",
+    meaning: "A file that is included holds `[[target]]` tables and nothing else.",
+    rows: &[
+        Row::other(
+            "include",
+            "list of file names, `*` in the last part",
+            "[]",
+            "Files of targets, relative to this file. A broken one is set aside; the rest loads.",
+        ),
+        Row::table("gateway", "required", "The process: listeners, TLS, limits."),
+        Row::table("api", "required", "The contracts that are served."),
+        Row::table("client", "", "Who may call."),
+        Row::table("target_defaults", "", "What a target may leave out."),
+        Row::table("target", "", "The banks."),
+    ],
+};
+
+pub(in crate::routes) static GATEWAY: Section = Section {
+    name: "gateway",
+    heading: "[gateway]",
+    meaning: "What belongs to the process. At least one of `listen` and `insecure_plain_listen`.",
+    rows: &[
+        Row::other("listen", "address and port, or a list", "", "Where to listen for TLS."),
+        Row::other(
+            "insecure_plain_listen",
+            "address and port, or a list",
+            "",
+            "Where to listen for plain HTTP, without TLS.",
+        ),
+        Row::other(
+            "admin",
+            "address and port",
+            "\"127.0.0.1:9443\"",
+            "The admin listener: health, metrics, status page. Plain HTTP.",
+        ),
+        Row::flag("insecure_public_admin", "Allow `admin` on an address that is not loopback."),
+        Row::flag(
+            "insecure_header_identity",
+            "Believe `X-CorAPI-Client-ID` where a caller shows no certificate.",
+        ),
+        Row::count("workers", None, 1, 1_024, "Worker threads; one for each core if left out."),
+        Row::time("drain_timeout", 30_000, 100, 3_600_000, "How long a drain may take."),
+        Row::table("tls", "", "Certificates; required with `listen`."),
+        Row::table("limits", "", "A limit on everything a stranger can send, hold or delay."),
+        Row::table("access_log", "", "Where one line for each exchange goes; none if left out."),
+    ],
+};
+
+pub(in crate::routes) static TLS: Section = Section {
+    name: "gateway.tls",
+    heading: "[gateway.tls]",
+    meaning: "The edge's own certificate, and whose client certificates it trusts. PEM files.",
+    rows: &[
+        Row::file("cert", "required", "The edge's certificate chain."),
+        Row::file("key", "required", "Its private key."),
+        Row::file("client_ca", "required", "The CAs that client certificates chain to."),
+        Row::other(
+            "client_crl",
+            "list of file names",
+            "[]",
+            "Certificate revocation lists of those CAs.",
+        ),
+        Row::choice(
+            "client_auth",
+            &["required", "optional"],
+            "Whether a handshake without a client certificate fails, or the call is refused.",
+        ),
+    ],
+};
+
+pub(in crate::routes) static LIMITS: Section = Section {
+    name: "gateway.limits",
+    heading: "[gateway.limits]",
+    meaning: "What a stranger can send, hold or delay. Sizes are in bytes.",
+    rows: &[
+        Row::time(
+            "handshake_timeout",
+            5_000,
+            100,
+            60_000,
+            "From accept to a finished TLS handshake.",
+        ),
+        Row::time("head_timeout", 5_000, 100, 60_000, "The whole head, from its first byte."),
+        Row::time("body_timeout", 5_000, 100, 300_000, "The whole body, from the end of the head."),
+        Row::time("idle_timeout", 60_000, 1_000, 3_600_000, "A connection without a request."),
+        Row::time("connection_age_max", 3_600_000, 1_000, 86_400_000, "A connection's whole life."),
+        Row::bytes("head_bytes_max", 16_384, 8_192, 1_048_576, "Request line and header section."),
+        Row::count("head_fields_max", Some(64), 16, 1_000, "Header lines."),
+        Row::bytes(
+            "uri_bytes_max",
+            8_192,
+            256,
+            65_536,
+            "Request target; at most `head_bytes_max`.",
+        ),
+        Row::bytes("body_bytes_max", 65_536, 1_024, 16_777_216, "Body."),
+        Row::count(
+            "connections_max",
+            Some(10_000),
+            1,
+            1_000_000,
+            "Open connections, all together.",
+        ),
+        Row::count(
+            "connections_per_address_max",
+            Some(1_000),
+            1,
+            1_000_000,
+            "Open connections from one address.",
+        ),
+        Row::count("handshakes_max", Some(64), 1, 10_000, "TLS handshakes under way in a worker."),
+        Row::count("h2_streams_max", Some(100), 1, 10_000, "HTTP/2 streams open on a connection."),
+        Row::count(
+            "h2_resets_max",
+            Some(100),
+            1,
+            100_000,
+            "HTTP/2 streams reset by the peer before their answer, over a connection's life.",
+        ),
+    ],
+};
+
+pub(in crate::routes) static ACCESS_LOG: Section = Section {
+    name: "gateway.access_log",
+    heading: "[gateway.access_log]",
+    meaning: "One JSON line for each exchange.",
+    rows: &[
+        Row::other(
+            "path",
+            "file name",
+            "\"-\"",
+            "The file, appended to; `\"-\"` is standard output.",
+        ),
+        Row::bytes(
+            "buffer_bytes_max",
+            4_194_304,
+            65_536,
+            1_073_741_824,
+            "What may wait for the disk before lines are dropped and counted.",
+        ),
+    ],
+};

@@ -1,0 +1,223 @@
+//! The reference of contracts, clients and banks.
+//!
+//! This file decides names, ranges and defaults. It must not know anything else.
+
+use super::{Row, Section};
+
+pub(in crate::routes) static API: Section = Section {
+    name: "api",
+    heading: "[[api]]",
+    meaning: "A contract, mounted under a base path.",
+    rows: &[
+        Row::other(
+            "contract",
+            "name of a built-in contract, or a file ending in `.yaml`, `.yml` or `.json`",
+            "required",
+            "The OpenAPI document that is enforced.",
+        ),
+        Row::other("base_path", "path", "\"\"", "Where it is mounted."),
+        Row::choice("query", &["refuse", "drop"], "What happens to a query string."),
+        Row::choice(
+            "authorization",
+            &["refuse", "forward"],
+            "What happens to `Authorization` where the contract does not ask for it.",
+        ),
+        Row::flag("strict_statuses", "Keep to the statuses that the contract lists."),
+        Row::flag(
+            "validate_token_response",
+            "Refuse a 200 token answer without `access_token` and `token_type`.",
+        ),
+        Row::other(
+            "error_uri",
+            "URL",
+            "",
+            "`error_uri` of the errors that the gateway makes itself.",
+        ),
+    ],
+};
+
+pub(in crate::routes) static CLIENT: Section = Section {
+    name: "client",
+    heading: "[[client]]",
+    meaning: "A third party that calls.",
+    rows: &[
+        Row::other("id", "1 to 30 of `A-Z a-z 0-9 . _ -`", "required", "Its OAuth client id."),
+        Row::other("name", "text", "", "A name for people."),
+        Row::other(
+            "certificates",
+            "list of `sha256:` and 64 hexadecimal digits, or `${file:path}`",
+            "[]",
+            "SHA-256 of the certificates it may show; two during a roll-over. May be left out \
+             only with `insecure_header_identity`.",
+        ),
+        Row::other("targets", "list of target ids, or `[\"*\"]`", "required", "Where it may go."),
+        Row::other("default_target", "target id", "", "The target of a call that names none."),
+        Row::choice(
+            "status",
+            &["active", "suspended"],
+            "The suspended may only use operations that are open to them, such as revoke.",
+        ),
+        Row::table("limit", "", "All its calls together."),
+        Row::table("target_limit", "", "Its calls to each target."),
+        Row::choice(
+            "username_on_refresh",
+            &["required", "optional"],
+            "Whether a refresh must carry `username`.",
+        ),
+    ],
+};
+
+pub(in crate::routes) static LIMIT: Section = Section {
+    name: "limit",
+    heading: "limit, target_limit",
+    meaning: "A quota: `{ rate = \"50/s\", burst = 100 }`.",
+    rows: &[
+        Row::other(
+            "rate",
+            "number (1 to 1000000), `/`, and `s`, `m` or `h`",
+            "required",
+            "Calls a second, a minute or an hour.",
+        ),
+        Row::count(
+            "burst",
+            None,
+            1,
+            1_000_000,
+            "How many may come at once; what a second brings, at least 1, if left out.",
+        ),
+        Row::flag("shadow", "Count and log, do not enforce."),
+    ],
+};
+
+pub(in crate::routes) static TARGET_DEFAULTS: Section = Section {
+    name: "target_defaults",
+    heading: "[target_defaults]",
+    meaning: "What a `[[target]]` may leave out, in every file. `tls`, `timeouts` and `breaker` \
+              are filled in key by key (`tls` without `server_name`).",
+    rows: &[
+        Row::table("tls", "", "As in a target."),
+        Row::table("timeouts", "", "As in a target."),
+        Row::table("limit", "", "As in a target."),
+        Row::count("concurrency", Some(64), 1, 100_000, "As in a target."),
+        Row::table("breaker", "", "As in a target."),
+        Row::choice("http", &["1.1", "2"], "As in a target."),
+        Row::bytes("response_bytes_max", 1_048_576, 1_024, 67_108_864, "As in a target."),
+        Row::count("idle_connections_max", Some(32), 0, 10_000, "As in a target."),
+    ],
+};
+
+pub(in crate::routes) static TARGET: Section = Section {
+    name: "target",
+    heading: "[[target]]",
+    meaning: "A bank.",
+    rows: &[
+        Row::other(
+            "id",
+            "1 to 30 of `A-Z a-z 0-9 . _ -`",
+            "required",
+            "Its id, the value of `X-CorAPI-Target-ID`.",
+        ),
+        Row::other("name", "text", "", "A name for people."),
+        Row::choice("dialect", &["blink"], "The language it speaks."),
+        Row::other(
+            "upstream",
+            "`https://host:port`, or a list",
+            "required",
+            "Where it is. The port is 443 if left out.",
+        ),
+        Row::flag("insecure_plain_upstream", "Allow `http://` in `upstream`."),
+        Row::flag(
+            "allow_private_addresses",
+            "Whether its name may resolve to loopback, link-local or private addresses.",
+        ),
+        Row::other("base_path", "path", "\"\"", "What stands before the paths that `paths` omits."),
+        Row::table("paths", "", "Where each call goes."),
+        Row::table("tls", "", "The hub's side of TLS with it."),
+        Row::choice("http", &["1.1", "2"], "The HTTP that it is spoken to in."),
+        Row::other(
+            "headers",
+            "table of names and values, with `${env:NAME}` and `${file:path}`",
+            "{}",
+            "Fields added to each request to it.",
+        ),
+        Row::table("timeouts", "", "Its deadlines."),
+        Row::table("limit", "", "Calls to it, from all clients together."),
+        Row::count("concurrency", Some(64), 1, 100_000, "Calls to it at once."),
+        Row::table("breaker", "", "When to stop calling it."),
+        Row::count(
+            "idle_connections_max",
+            Some(32),
+            0,
+            10_000,
+            "Idle connections kept by a worker.",
+        ),
+        Row::bytes("response_bytes_max", 1_048_576, 1_024, 67_108_864, "An answer's body."),
+        Row::choice(
+            "status",
+            &["active", "onboarding", "maintenance", "suspended"],
+            "Whether it is open to clients.",
+        ),
+        Row::time(
+            "maintenance_retry_after",
+            60_000,
+            1_000,
+            86_400_000,
+            "`Retry-After` while it is in maintenance.",
+        ),
+    ],
+};
+
+pub(in crate::routes) static PATHS: Section = Section {
+    name: "target.paths",
+    heading: "[target.paths]",
+    meaning: "The whole path of each call. `base_path` stands only before one that is left out. \
+              `false` where the bank has no such call.",
+    rows: &[
+        Row::path("token", "\"/oauth/token\"", "The token endpoint."),
+        Row::path("revoke", "\"/oauth/revoke\"", "The revocation endpoint."),
+        Row::path("username", "\"/oauth/username\"", "The username validation endpoint."),
+    ],
+};
+
+pub(in crate::routes) static TARGET_TLS: Section = Section {
+    name: "target.tls",
+    heading: "[target.tls]",
+    meaning: "The hub's side of TLS with the bank. PEM files. `cert` and `key` come together.",
+    rows: &[
+        Row::file(
+            "ca",
+            "",
+            "The CAs that the bank's certificate chains to; the system's if left out.",
+        ),
+        Row::file("cert", "", "The certificate that the hub shows."),
+        Row::file("key", "", "Its private key."),
+        Row::other(
+            "server_name",
+            "host name",
+            "",
+            "The name to ask for and to find in the certificate; the upstream's if left out.",
+        ),
+    ],
+};
+
+pub(in crate::routes) static TIMEOUTS: Section = Section {
+    name: "target.timeouts",
+    heading: "[target.timeouts]",
+    meaning: "How long the bank may take. `connect` and `first_byte` are at most `total`.",
+    rows: &[
+        Row::time("connect", 1_000, 10, 60_000, "Name look-up, TCP and TLS together."),
+        Row::time("first_byte", 5_000, 10, 300_000, "From the request's last byte to the head."),
+        Row::time("total", 8_000, 10, 300_000, "The whole exchange with the bank."),
+        Row::time("idle", 15_000, 100, 600_000, "An idle connection; below the bank's keep-alive."),
+    ],
+};
+
+pub(in crate::routes) static BREAKER: Section = Section {
+    name: "target.breaker",
+    heading: "[target.breaker]",
+    meaning: "When to stop calling a bank that fails.",
+    rows: &[
+        Row::count("failures", Some(5), 1, 1_000, "So many failures in a row open it."),
+        Row::time("open_for", 5_000, 100, 600_000, "For so long; then one call is let through."),
+    ],
+};

@@ -1,0 +1,112 @@
+//! The part of the table that belongs to the process: listeners, TLS, limits, the access log.
+//!
+//! This file decides what a loaded `[gateway]` holds. It must not know TOML.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `[gateway]`: what belongs to the process, not to a party.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// The listening sockets.
+    pub listen: Vec<Listen>,
+    /// The admin listener.
+    pub admin: Admin,
+    /// Worker threads; `None` is one for each core.
+    pub workers: Option<NonZeroU32>,
+    /// `[gateway.tls]`; absent only when every listener is insecure.
+    pub tls: Option<EdgeTls>,
+    /// `[gateway.limits]`.
+    pub limits: EdgeLimits,
+    /// `[gateway.access_log]`; `None` writes none.
+    pub access_log: Option<AccessLog>,
+    /// `insecure_header_identity`: believe `X-CorAPI-Client-ID` where there is no certificate.
+    pub insecure_header_identity: bool,
+    /// How long a drain may take before what is left is cut.
+    pub drain_timeout: Duration,
+}
+
+/// One listening socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS (`listen`) or plain HTTP (`insecure_plain_listen`).
+    pub tls: bool,
+}
+
+/// The admin listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens; loopback unless `insecure_public_admin`.
+    pub address: SocketAddr,
+}
+
+/// What client certificates a TLS listener asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientAuth {
+    /// No handshake without one.
+    #[default]
+    Required,
+    /// A caller without one is refused by the walk, in the contract's words.
+    Optional,
+}
+
+/// `[gateway.tls]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeTls {
+    /// PEM file: the edge's certificate chain.
+    pub cert: PathBuf,
+    /// PEM file: its private key.
+    pub key: PathBuf,
+    /// PEM file: the CAs that client certificates chain to.
+    pub client_ca: PathBuf,
+    /// PEM files: certificate revocation lists of those CAs.
+    pub client_crl: Vec<PathBuf>,
+    /// Whether a client certificate is required.
+    pub client_auth: ClientAuth,
+}
+
+/// `[gateway.limits]`: a limit on everything a stranger can send, hold or delay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeLimits {
+    /// TLS handshake, from accept to finished.
+    pub handshake_timeout: Duration,
+    /// The whole head, from its first byte.
+    pub head_timeout: Duration,
+    /// The whole body, from the end of the head.
+    pub body_timeout: Duration,
+    /// A connection without a request.
+    pub idle_timeout: Duration,
+    /// A connection's whole life; then it is closed between two requests.
+    pub connection_age_max: Duration,
+    /// Request line and header section, in bytes.
+    pub head_bytes_max: usize,
+    /// Header lines.
+    pub head_fields_max: usize,
+    /// Request target, in bytes.
+    pub uri_bytes_max: usize,
+    /// Body, in bytes.
+    pub body_bytes_max: usize,
+    /// Open connections, all listeners together.
+    pub connections_max: usize,
+    /// Open connections from one address.
+    pub connections_per_address_max: usize,
+    /// TLS handshakes under way in one worker.
+    pub handshakes_max: usize,
+    /// HTTP/2 streams open at once on a connection.
+    pub h2_streams_max: u32,
+    /// HTTP/2 streams reset by the peer before their answer, over a connection's life.
+    pub h2_resets_max: u32,
+}
+
+/// `[gateway.access_log]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// The file, appended to; `None` is standard output.
+    pub path: Option<PathBuf>,
+    /// Most bytes that wait for the disk before lines are dropped and counted.
+    pub buffer_bytes_max: usize,
+}

@@ -1,0 +1,204 @@
+//! Reads `[[target]]` and `[target_defaults]`: the banks.
+//!
+//! This file decides what a bank's entry may say and what it leaves to the defaults. It must not
+//! know how a bank is called.
+
+mod headers;
+mod tuning;
+
+use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) use tuning::Defaults;
+
+use super::client::parse_target_id;
+use super::grammar;
+use super::origin;
+use super::page::{At, Wrong};
+use super::reader::Reader;
+use super::reference;
+use super::table::{Dialect, Origin, Paths, Scheme, Target, TargetStatus, TargetTls};
+use crate::fault::Name;
+use crate::ids::TargetId;
+
+/// Most addresses of one bank.
+const UPSTREAMS_MAX: usize = 16;
+
+/// What is shared by many targets is stored once.
+#[derive(Default)]
+pub(super) struct Shared {
+    tls: HashSet<Arc<TargetTls>>,
+}
+
+/// A `[[target]]` that has been read: its claim to an id, which counts even where the rest of it
+/// is wrong, and the target itself where nothing is.
+pub(super) struct Entry {
+    pub(super) id: At<TargetId>,
+    pub(super) target: Option<Target>,
+}
+
+/// Reads every `[[target]]` of a file. The targets count only where no error was reported.
+pub(super) fn read_all(root: &Reader<'_>, defaults: &Defaults, shared: &mut Shared) -> Vec<Entry> {
+    root.tables("target", &reference::TARGET)
+        .iter()
+        .filter_map(|section| {
+            section.require("id", "\"IIDX00001\"");
+            let id = section.parse("id", parse_target_id);
+            let target = read(section, id.as_ref(), defaults, shared);
+            id.map(|id| Entry { id, target })
+        })
+        .collect()
+}
+
+fn read(
+    section: &Reader<'_>,
+    id: Option<&At<TargetId>>,
+    defaults: &Defaults,
+    shared: &mut Shared,
+) -> Option<Target> {
+    let name = section.parse("name", grammar::parse_name).map(|name| name.value);
+    // The one dialect is the default; a wrong name was reported by `choice`.
+    let _ = section.choice("dialect");
+    let allow_private_addresses = section.flag("allow_private_addresses");
+    let upstream = read_upstream(section, allow_private_addresses);
+    let paths = read_paths(section);
+    let tls = read_tls(section, defaults, &upstream);
+    let headers = headers::read(section);
+    let tuning = tuning::Tuning::read(section, defaults);
+    let status = read_status(section);
+    Some(Target {
+        id: id?.value.clone(),
+        source: Arc::clone(&section.page.file),
+        name,
+        dialect: Dialect::Blink,
+        upstream,
+        paths,
+        tls: shared.tls(tls),
+        http: tuning.http,
+        headers,
+        timeouts: tuning.timeouts,
+        limit: tuning.limit,
+        concurrency: tuning.concurrency,
+        breaker: tuning.breaker,
+        idle_connections_max: tuning.idle_connections_max,
+        response_bytes_max: tuning.response_bytes_max,
+        allow_private_addresses,
+        status,
+    })
+}
+
+fn read_upstream(section: &Reader<'_>, private_allowed: bool) -> Vec<Origin> {
+    section.require("upstream", "\"https://bank.example:443\"");
+    let plain_allowed = section.flag("insecure_plain_upstream");
+    let texts = section.text_or_texts("upstream");
+    if section.has("upstream") && !(1..=UPSTREAMS_MAX).contains(&texts.len()) {
+        let what = format!("`upstream` has {} addresses", texts.len());
+        let right = format!("1 to {UPSTREAMS_MAX}");
+        section.page.error(section.key_span("upstream"), Wrong::new(what).right(right));
+    }
+    let mut upstream: Vec<Origin> = Vec::new();
+    for text in texts {
+        if text.value.contains('@') {
+            section.page.mask(text.span);
+        }
+        let parsed = section.parsed(text, |text| {
+            let origin = origin::parse_origin(text)?;
+            check_origin(&origin, plain_allowed, private_allowed)?;
+            Ok(origin)
+        });
+        let Some(origin) = parsed.map(|origin| origin.value) else { continue };
+        if upstream.contains(&origin) {
+            let what = format!("the upstream `{origin}` is listed twice");
+            section.page.error(text.span, Wrong::new(what).right("take one out"));
+        }
+        upstream.push(origin);
+    }
+    upstream
+}
+
+fn check_origin(origin: &Origin, plain_allowed: bool, private_allowed: bool) -> Result<(), Wrong> {
+    if origin.scheme == Scheme::Http && !plain_allowed {
+        return Err(Wrong::new(format!("`{origin}` is reached without TLS"))
+            .right("`https://`, or `insecure_plain_upstream = true`"));
+    }
+    if origin::is_private(origin) && !private_allowed {
+        return Err(Wrong::new(format!("`{origin}` is a private address"))
+            .right("`allow_private_addresses = true`, if the bank is meant to be there"));
+    }
+    Ok(())
+}
+
+fn read_paths(section: &Reader<'_>) -> Paths {
+    let base_path = section.parse("base_path", grammar::parse_base_path);
+    let base_path = base_path.map_or_else(|| Arc::from(""), |path: At<Name>| path.value);
+    let written = section.table("paths", &reference::PATHS);
+    let path = |key, below: &str| match &written {
+        Some(paths) if paths.is_false(key) => None,
+        Some(paths) if paths.has(key) => {
+            paths.parse(key, grammar::parse_path).map(|path| path.value)
+        }
+        _ => Some(Arc::from(format!("{base_path}{below}"))),
+    };
+    let paths = Paths {
+        token: path("token", "/oauth/token"),
+        revoke: path("revoke", "/oauth/revoke"),
+        username: path("username", "/oauth/username"),
+    };
+    let written_false =
+        |paths: &Reader<'_>| ["token", "revoke", "username"].iter().all(|key| paths.is_false(key));
+    if let Some(written) = written.filter(written_false) {
+        let what = "a bank without any call can't be called";
+        let right = "a path for at least one of `token`, `revoke` and `username`";
+        written.page.error(written.span, Wrong::new(what).right(right));
+    }
+    paths
+}
+
+fn read_tls(section: &Reader<'_>, defaults: &Defaults, upstream: &[Origin]) -> TargetTls {
+    let plain = !upstream.is_empty() && upstream.iter().all(|o| o.scheme == Scheme::Http);
+    let Some(written) = section.table("tls", &reference::TARGET_TLS) else {
+        return if plain { TargetTls::default() } else { defaults.tls.clone() };
+    };
+    if plain {
+        let what = "`tls` has no use: every upstream is `http://`";
+        written.page.error(section.key_span("tls"), Wrong::new(what).right("take it out"));
+    }
+    let mut tls = tuning::read_tls(&written);
+    tls.server_name =
+        written.parse("server_name", origin::parse_server_name).map(|name| name.value);
+    tls.ca = tls.ca.or_else(|| defaults.tls.ca.clone());
+    // A certificate and its key come together: a default's key never meets another certificate.
+    if !written.has("cert") && !written.has("key") {
+        tls.cert.clone_from(&defaults.tls.cert);
+        tls.key.clone_from(&defaults.tls.key);
+    }
+    tls
+}
+
+fn read_status(section: &Reader<'_>) -> TargetStatus {
+    let retry_after: Duration = section.time_or_default("maintenance_retry_after");
+    match section.choice("status") {
+        Some("onboarding") => TargetStatus::Onboarding,
+        Some("maintenance") => TargetStatus::Maintenance(retry_after),
+        Some("suspended") => TargetStatus::Suspended,
+        _ => TargetStatus::Active,
+    }
+}
+
+impl Shared {
+    fn tls(&mut self, tls: TargetTls) -> Arc<TargetTls> {
+        if let Some(known) = self.tls.get(&tls) {
+            return Arc::clone(known);
+        }
+        let tls = Arc::new(tls);
+        self.tls.insert(Arc::clone(&tls));
+        tls
+    }
+}
+
+/// A number that the reference keeps within 1 and `u32::MAX`.
+fn non_zero(count: u64) -> NonZeroU32 {
+    u32::try_from(count).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+}

@@ -1,0 +1,93 @@
+//! That no secret is shown, whatever is wrong around it.
+
+use super::{GATEWAY, load, target};
+use crate::routes::{Colour, MemorySources};
+
+const SECRET: &str = "hunter2";
+
+fn check_hidden(text: &str) -> String {
+    let sources = MemorySources::default()
+        .file("routes.toml", &format!("{GATEWAY}{text}"))
+        .file("keys/alpine", SECRET)
+        .with_variable("KEY", SECRET)
+        .with_variable("NEWLINE", &format!("{SECRET}\nX-More: 1"));
+    let report = load(&sources).expect_err("this must be wrong");
+    for problem in &report.problems {
+        let shown = format!("{problem:?}{}{}", problem.render(Colour::Always), problem.one_line());
+        assert!(!shown.contains("hunter"), "{shown}");
+    }
+    report.to_string()
+}
+
+#[test]
+fn a_secret_is_not_shown_beside_a_mistake() {
+    for headers in [
+        "headers = { A = 'hunter2', B = '${env:MISSING}' }",
+        "headers = { Host = 'hunter2' }",
+        "headers = { A = 'hunter2', a = 'hunter2' }",
+        "headers = { A = '${env:NEWLINE}' }",
+        "headers = { A = 'hunter2ä' }",
+        "headers = { A = ['hunter2'] }",
+        "headers = { A = { B = 'hunter2' } }",
+        "headers = 'hunter2'",
+        "headers = ['hunter2']",
+        "headers = { 'A b' = 'hunter2' }",
+        "headers = { A = '${hunter2}' }",
+        "headers = { A = '${env:KEY' , B = \"\"\"\nhunter2\nhunter2\"\"\" }",
+        "header = { A = 'hunter2' }",
+        "api_key = 'hunter2'",
+        "tls = { headers = { A = 'hunter2' } }",
+        "[target.headers]\nA = 'hunter2'\nHost = 'hunter2'",
+        "[target.header]\nA = 'hunter2'",
+    ] {
+        check_hidden(&target("T", headers));
+    }
+    check_hidden("target = [{ id = 'T', headers = { A = 'hunter2' }, wrong = 1 }]");
+    check_hidden("[[target]]\nid = 'T'\nupstream = 'https://user:hunter2@bank.example'\n");
+    check_hidden("[[target]]\nid = 'T'\nupstream = ['https://hunter2@bank.example/x']\n");
+    check_hidden("[target_defaults]\nheaders = { A = 'hunter2' }\n");
+}
+
+#[test]
+fn a_secret_is_not_shown_in_a_line_that_is_no_toml() {
+    for headers in [
+        "headers = { A = 'hunter2 }",
+        "headers = { A = hunter2 }",
+        "headers = { A 'hunter2' }",
+        "headers = {\n A = \"hunter2\\q\" }",
+        "headers = { A = 'hunter2' } }",
+        "headers = { A = 'x' }\nheaders = { A = 'hunter2' }",
+        "[target.headers]\nA = 'hunter2",
+        "[target.headers]\nA 'hunter2'",
+        "[target.headers]\nA = 'x'\nA = 'hunter2'",
+        "header = { A = 'hunter2",
+    ] {
+        check_hidden(&target("T", headers));
+    }
+}
+
+#[test]
+fn a_missing_reference_is_named() {
+    let shown = check_hidden(&target("T", "headers = { A = '${env:MISSING} hunter2' }"));
+    assert!(shown.contains("the environment variable `MISSING` is not set"), "{shown}");
+    let shown = check_hidden(&target("T", "headers = { A = '${file:keys/none}' }"));
+    assert!(shown.contains("the file `keys/none` can't be read"), "{shown}");
+}
+
+#[test]
+fn a_good_secret_reaches_the_table_marked() {
+    let headers = "headers = { X-Api-Key = '${env:KEY}', X-Other = 'a ${file:keys/alpine}' }";
+    let sources = MemorySources::default()
+        .file("routes.toml", &format!("{GATEWAY}{}", target("T", headers)))
+        .file("keys/alpine", "from-file\n")
+        .with_variable("KEY", SECRET);
+    let table = load(&sources).unwrap_or_else(|report| panic!("{report}")).table;
+    let headers = &table.targets["T"].headers;
+    let values: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    assert_eq!(values[0].0, "x-api-key");
+    assert_eq!(values[0].1, SECRET);
+    assert_eq!(values[1].1, "a from-file");
+    assert!(headers.iter().all(|(_, value)| value.is_sensitive()));
+    assert!(!format!("{table:?}").contains("hunter"));
+    assert!(!table.describe().contains("hunter"));
+}
