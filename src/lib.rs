@@ -30,8 +30,8 @@ pub mod routes;
 // #[cfg(feature = "edge")]
 // pub mod edge;
 
-// #[cfg(feature = "edge")]
-// pub mod cli;
+#[cfg(feature = "edge")]
+pub mod cli;
 
-// #[cfg(feature = "sim")]
-// pub mod sim;
+#[cfg(feature = "sim")]
+pub mod sim;
