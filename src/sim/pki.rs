@@ -4,7 +4,7 @@
 //! Nothing here is for production: keys lie in plain files, and nobody checks who asks.
 
 mod authority;
-mod folder;
+pub(in crate::sim) mod folder;
 
 pub use authority::{Authority, Identity};
 pub use folder::PRIVATE_KEY_LABEL;

@@ -2,17 +2,18 @@
 //!
 //! This file decides whom the client trusts and what it shows. It must not know what is called.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::CallError;
-use crate::sim::pki::{Identity, PkiError};
+use crate::sim::pki::{Identity, PkiError, folder};
 
 /// A client's side of TLS.
 #[derive(Clone)]
@@ -30,19 +31,22 @@ impl ClientTls {
         server_ca: &CertificateDer<'static>,
         identity: Option<&Identity>,
     ) -> Result<Self, PkiError> {
-        let mut roots = RootCertStore::empty();
-        roots.add(server_ca.clone())?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots);
-        let config = match identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                builder.with_client_auth_cert(vec![identity.cert().clone()], identity.key())?
-            }
+        let shown = identity.map(|identity| (vec![identity.cert().clone()], identity.key()));
+        Self::build(server_ca, shown)
+    }
+
+    /// As [`ClientTls::new`], from PEM files: the CA, and the certificate and key to show.
+    ///
+    /// # Errors
+    /// [`PkiError::File`] when a file can't be read, [`PkiError::Tls`] as above.
+    pub fn from_files(server_ca: &Path, shown: Option<(&Path, &Path)>) -> Result<Self, PkiError> {
+        let ca = folder::read_chain(server_ca)?;
+        let ca = ca.first().ok_or_else(|| folder::unreadable(server_ca, &"no certificate"))?;
+        let shown = match shown {
+            None => None,
+            Some((cert, key)) => Some((folder::read_chain(cert)?, folder::read_key(key)?)),
         };
-        Ok(Self { config: Arc::new(config), server_name: parse_name("localhost")? })
+        Self::build(ca, shown)
     }
 
     /// Expects (and asks for, by SNI) another name.
@@ -51,6 +55,23 @@ impl ClientTls {
     /// [`PkiError::Tls`] when it is no DNS name or address.
     pub fn server_name(self, name: &str) -> Result<Self, PkiError> {
         Ok(Self { server_name: parse_name(name)?, ..self })
+    }
+
+    fn build(
+        server_ca: &CertificateDer<'static>,
+        shown: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    ) -> Result<Self, PkiError> {
+        let mut roots = RootCertStore::empty();
+        roots.add(server_ca.clone())?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
+        let config = match shown {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
+        };
+        Ok(Self { config: Arc::new(config), server_name: parse_name("localhost")? })
     }
 
     pub(super) async fn connect(

@@ -1,11 +1,17 @@
 //! The files of the development PKI.
 //!
-//! This file decides who may read them, and labels the keys. It must not know what is certified.
+//! This file decides who may read them, labels the keys and reads all of it back. It must not know
+//! what is certified.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::PkiError;
 
 /// The first line of each key file. What stands before `-----BEGIN` is not part of a PEM object
 /// (RFC 7468 section 2), so that every reader passes over it.
@@ -32,4 +38,21 @@ pub(super) fn write_key(folder: &Path, name: &str, pem: &str) -> io::Result<()> 
     file.set_permissions(Permissions::from_mode(0o600))?;
     writeln!(file, "{PRIVATE_KEY_LABEL}")?;
     file.write_all(pem.as_bytes())
+}
+
+/// Reads the certificates of a PEM file.
+pub(in crate::sim) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, PkiError> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| unreadable(path, &error))
+}
+
+/// Reads the private key of a PEM file.
+pub(in crate::sim) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, PkiError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| unreadable(path, &error))
+}
+
+/// Why a PEM file is no good.
+pub(in crate::sim) fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> PkiError {
+    PkiError::File(io::Error::other(format!("{}: {error}", path.display())))
 }

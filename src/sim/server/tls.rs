@@ -9,10 +9,9 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::WebPkiClientVerifier;
-use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::sim::pki::{Identity, PkiError};
+use crate::sim::pki::{Identity, PkiError, folder};
 
 /// A server's side of TLS.
 #[derive(Clone)]
@@ -43,13 +42,9 @@ impl ServerTls {
     /// # Errors
     /// [`PkiError::File`] when a file can't be read, [`PkiError::Tls`] as above.
     pub fn from_files(cert: &Path, key: &Path, client_ca: &Path) -> Result<Self, PkiError> {
-        let chain = CertificateDer::pem_file_iter(cert)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| unreadable(cert, &error))?;
-        let ca = CertificateDer::from_pem_file(client_ca)
-            .map_err(|error| unreadable(client_ca, &error))?;
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
-        Self::build(chain, key, Some(&ca))
+        let ca = folder::read_chain(client_ca)?;
+        let ca = ca.first().ok_or_else(|| folder::unreadable(client_ca, &"no certificate"))?;
+        Self::build(folder::read_chain(cert)?, folder::read_key(key)?, Some(ca))
     }
 
     fn build(
@@ -80,8 +75,4 @@ impl ServerTls {
     pub(super) fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
         tokio_rustls::TlsAcceptor::from(Arc::clone(&self.0))
     }
-}
-
-fn unreadable(path: &Path, error: &rustls_pki_types::pem::Error) -> PkiError {
-    PkiError::File(std::io::Error::other(format!("{}: {error}", path.display())))
 }
