@@ -48,6 +48,27 @@ pub(super) fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<Verdict, Failu
         print::invitation(out, &world)?;
         runtime.block_on(tokio::signal::ctrl_c())?;
     }
+    // The callers' connections are the runtime's: without them there is nothing to drain.
+    drop(runtime);
     world.stop();
     played
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_goes_as_expected_and_prints_the_same_each_time() {
+        let mut transcripts = Vec::new();
+        for _ in 0..2 {
+            let args = DemoArgs { once: true, dir: None, port: 0 };
+            let mut out = Vec::new();
+            let verdict = run(&args, &mut out).unwrap();
+            let transcript = String::from_utf8(out).unwrap();
+            assert_eq!(verdict, Verdict::Good, "{transcript}");
+            transcripts.push(transcript);
+        }
+        assert_eq!(transcripts[0], transcripts[1]);
+    }
 }

@@ -10,6 +10,7 @@ use super::Failure;
 // SEAM: becomes `use crate::{edge, routes};`.
 use crate::placeholder::{edge, routes};
 
+#[cfg(feature = "sim")]
 pub(super) use edge::Running;
 
 /// Loads a routing table.

@@ -74,7 +74,7 @@ impl From<TemperName> for Temper {
 pub(super) fn run(command: SimCommand, out: &mut dyn Write) -> Result<Verdict, Failure> {
     let SimCommand::Blink(args) = command;
     let scheme = if args.plain { "http" } else { "https" };
-    let bank = Bank::start(config(args)?)?;
+    let bank = Bank::start(config(&args)?)?;
     writeln!(out, "bLink bank on {scheme}://{}", bank.address())?;
     if let Some(control) = bank.control() {
         writeln!(out, "what it received: http://{control}/__sim/requests")?;
@@ -84,7 +84,7 @@ pub(super) fn run(command: SimCommand, out: &mut dyn Write) -> Result<Verdict, F
     Ok(Verdict::Good)
 }
 
-fn config(args: BlinkArgs) -> Result<BankConfig, Failure> {
+fn config(args: &BlinkArgs) -> Result<BankConfig, Failure> {
     let tls = match &args.tls_dir {
         None => None,
         Some(folder) => {

@@ -24,8 +24,12 @@ const SECRETS: [&str; 5] = ["code", "token", "refresh_token", "access_token", "A
 const BODY_CHARS_MAX: usize = 200;
 
 pub(super) fn opening(out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "Two simulated banks and the gateway, on this machine alone. Mutual TLS")?;
-    writeln!(out, "everywhere. > is what the client sends, < is what it gets.")
+    writeln!(
+        out,
+        "Two simulated banks and the gateway, on this machine alone, mutual TLS between"
+    )?;
+    writeln!(out, "all. Where nothing is said, the client shows its own certificate.")?;
+    writeln!(out, "> is what the client sends, < is what it gets.")
 }
 
 pub(super) fn chapter(out: &mut dyn Write, number: usize, title: &str) -> io::Result<()> {
@@ -84,6 +88,7 @@ pub(super) fn invitation(out: &mut dyn Write, world: &World) -> io::Result<()> {
 fn request(out: &mut dyn Write, call: &Call) -> io::Result<()> {
     let step = call.step;
     match step.certificate {
+        Certificate::Of(id) if id == step.client => {}
         Certificate::Of(id) => writeln!(out, "{INDENT}> (certificate of {id})")?,
         Certificate::Stranger => writeln!(out, "{INDENT}> (certificate of a stranger)")?,
     }

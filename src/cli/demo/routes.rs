@@ -28,7 +28,7 @@ pub(super) fn text(ports: &Ports, clients: &[ClientEntry]) -> String {
 
 fn head(Ports { gateway, admin, .. }: &Ports) -> String {
     format!(
-        r#"# Written by `corgate demo`. Loopback alone, development certificates: not for production.
+        r#"# Written by `corgate demo`: loopback alone, development certificates. Not for production.
 
 [gateway]
 listen = "127.0.0.1:{gateway}"
