@@ -2,7 +2,7 @@
 //! simulated banks in this process.
 //!
 //! This file decides in which order that happens. It must not know the story: that is data, in
-//! [`story`].
+//! `story`.
 
 mod expect;
 mod play;
@@ -43,7 +43,13 @@ pub(super) fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<Verdict, Failu
     let folder = folder.ok_or_else(|| Failure::new("no folder for the demo"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let world = World::start(folder, args.port)?;
-    let played = runtime.block_on(play::play(&world, story::STORY, out));
+    // An interrupted story still ends here, so that a temporary folder goes, keys and all.
+    let played = runtime.block_on(async {
+        tokio::select! {
+            played = play::play(&world, story::STORY, out) => played,
+            _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted")),
+        }
+    });
     if played.is_ok() && !args.once {
         print::invitation(out, &world)?;
         runtime.block_on(tokio::signal::ctrl_c())?;

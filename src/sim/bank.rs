@@ -1,7 +1,7 @@
 //! A simulated bLink bank: the provider's side of the seed (bLink 2.0.15.1-fi).
 //!
 //! This file decides what a bank is started with and what a test may ask of it. It must not know
-//! how its answers are found: that is [`calls`], over the books in [`books`].
+//! how its answers are found: that is `calls`, over the books in `books`.
 
 mod books;
 mod calls;

@@ -28,7 +28,8 @@ pub(super) fn text(ports: &Ports, clients: &[ClientEntry]) -> String {
 
 fn head(Ports { gateway, admin, .. }: &Ports) -> String {
     format!(
-        r#"# Written by `corgate demo`: loopback alone, development certificates. Not for production.
+        r#"# Written by `corgate demo`. Loopback alone, development certificates.
+# Not for production.
 
 [gateway]
 listen = "127.0.0.1:{gateway}"
@@ -76,6 +77,7 @@ fn targets(Ports { alpine, lakeside, ghost, .. }: &Ports) -> String {
 [target_defaults]
 tls = {{ ca = "banks-ca.pem", cert = "hub.pem", key = "hub.key" }}
 
+# By itself: corgate sim blink --tls-dir . --name alpine --listen 127.0.0.1:{alpine}
 [[target]]
 id = "{ALPINE}"
 name = "Alpine Cantonal Bank"
@@ -84,6 +86,8 @@ upstream = "https://127.0.0.1:{alpine}"
 allow_private_addresses = true
 tls = {{ server_name = "alpine.bank.test" }}
 
+# By itself: corgate sim blink --tls-dir . --name lakeside --listen 127.0.0.1:{lakeside} \
+#   --base-path /auth
 [[target]]
 id = "{LAKESIDE}"
 name = "Lakeside Bank"
@@ -94,6 +98,7 @@ paths = {{ token = "/auth/token", revoke = "/auth/revoke", username = "/auth/use
 tls = {{ server_name = "lakeside.bank.test" }}
 timeouts = {{ connect = "1s", first_byte = "1s", total = "1s" }}
 
+# Nobody listens there.
 [[target]]
 id = "{GHOST}"
 name = "Ghost Bank"
