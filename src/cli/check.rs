@@ -1,0 +1,27 @@
+//! `corgate check`: what a routing table means, or everything that is wrong with it.
+//!
+//! This file decides where that is printed, and how the command ends. It must not know what is
+//! right or wrong.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::{Failure, Verdict, gateway};
+
+/// Loads the table and prints what it means on `out`. Files that were set aside are told on `err`
+/// and make it end with 1; a broken operator file is a [`Failure`].
+pub(super) fn run(
+    config: &Path,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Verdict, Failure> {
+    let loaded = gateway::load(config)?;
+    write!(out, "{}", loaded.table.describe())?;
+    if !loaded.warnings.is_empty() {
+        write!(err, "{}", gateway::show(&loaded.warnings))?;
+    }
+    for file in &loaded.quarantined {
+        write!(err, "{}", gateway::show(&file.report))?;
+    }
+    Ok(if loaded.quarantined.is_empty() { Verdict::Good } else { Verdict::Refused })
+}

@@ -1,0 +1,40 @@
+//! What the commands ask of the gateway.
+//!
+//! This file decides which of its doors are used. It must not know what is behind them.
+
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::Failure;
+// SEAM: becomes `use crate::{edge, routes};`.
+use crate::placeholder::{edge, routes};
+
+#[cfg(feature = "sim")]
+pub(super) use edge::Running;
+
+/// Loads a routing table.
+pub(super) fn load(config: &Path) -> Result<routes::Loaded, Failure> {
+    let unusable = |report| {
+        let report = show(&report);
+        Failure::new(format_args!("{} can't be used\n\n{report}", config.display()))
+    };
+    routes::load(config, &routes::SystemSources).map_err(unusable)
+}
+
+/// A report, for standard error: in colour where people read it.
+pub(super) fn show(report: &routes::Report) -> String {
+    let people = io::stderr().is_terminal();
+    report.render(if people { routes::Colour::Always } else { routes::Colour::Never })
+}
+
+/// Runs the gateway as the process, until a signal ends it.
+pub(super) fn serve(config: &Path) -> Result<ExitCode, Failure> {
+    edge::chassis::run(config).map_err(Failure::new)
+}
+
+/// Starts a gateway inside this process.
+#[cfg(feature = "sim")]
+pub(super) fn start(loaded: routes::Loaded) -> Result<Running, Failure> {
+    edge::start(loaded.table).map_err(Failure::new)
+}

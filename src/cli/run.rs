@@ -1,0 +1,13 @@
+//! `corgate run`: the gateway, until it is told to stop.
+//!
+//! This file decides nothing: the process is the edge's. It must not know what is served.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::{Failure, gateway};
+
+/// Runs the gateway.
+pub(super) fn run(config: &Path) -> Result<ExitCode, Failure> {
+    gateway::serve(config)
+}
