@@ -38,7 +38,3 @@ pub mod cli;
 
 #[cfg(feature = "sim")]
 pub mod sim;
-
-// SEAM: deleted when `routes::load` and `edge` are there; see `cli/gateway.rs`.
-#[cfg(feature = "edge")]
-mod placeholder;

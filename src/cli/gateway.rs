@@ -7,8 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::Failure;
-// SEAM: becomes `use crate::{edge, routes};`.
-use crate::placeholder::{edge, routes};
+use crate::{edge, routes};
 
 #[cfg(feature = "sim")]
 pub(super) use edge::Running;
@@ -30,7 +29,12 @@ pub(super) fn show(report: &routes::Report) -> String {
 
 /// Runs the gateway as the process, until a signal ends it.
 pub(super) fn serve(config: &Path) -> Result<ExitCode, Failure> {
-    edge::chassis::run(config).map_err(Failure::new)
+    let loaded = load(config)?;
+    for file in &loaded.quarantined {
+        tracing::error!(file = %file.file.display(), errors = file.report.errors(), "set aside");
+    }
+    edge::chassis::run(loaded.table).map_err(Failure::new)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Starts a gateway inside this process.
