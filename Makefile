@@ -1,0 +1,48 @@
+# The commands that README names. Everything is built by cargo; this file only sees to what cargo
+# can't: a C compiler and cmake, which the TLS and compression libraries are built with.
+
+.PHONY: demo demo-stay test lint bench bench-core doc tools
+CARGO ?= cargo
+
+# The story: two simulated banks, the gateway, a client; ends with 0 if all went as expected.
+demo: tools
+	$(CARGO) run --quiet --locked -- demo --once
+
+# The same, then stays up and prints curl commands to try. Ctrl-C ends it.
+demo-stay: tools
+	$(CARGO) run --quiet --locked -- demo
+
+test: tools
+	$(CARGO) test --locked
+
+lint: tools
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) check --locked --no-default-features
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --config .deny.toml check; \
+	else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
+
+# Times of the pure core; with valgrind, also its instruction counts, which do not depend on the
+# machine's mood.
+bench: tools
+	$(CARGO) bench --locked --bench core
+	benches/instructions.sh
+
+# CPU per request beside HAProxy, both with the whole contract: see benches/README.md.
+bench-haproxy: tools
+	benches/haproxy/run.sh
+
+tools:
+	@missing=""; \
+	command -v cc >/dev/null || missing="$$missing gcc"; \
+	command -v cmake >/dev/null || missing="$$missing cmake"; \
+	if [ -n "$$missing" ]; then \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && apt-get install -y -qq $$missing libc6-dev; \
+	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null && sudo -n true 2>/dev/null; then \
+	    sudo apt-get update -qq && sudo apt-get install -y -qq $$missing libc6-dev; \
+	  else \
+	    echo "corgate needs$$missing to build. On Debian: sudo apt-get install$$missing libc6-dev"; exit 1; \
+	  fi; \
+	fi
