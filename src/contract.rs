@@ -2,6 +2,35 @@
 //!
 //! This module decides whether a request keeps the contract of the operation it calls. It must not
 //! know who is calling, which bank is meant, or in which order the walk asks.
+//!
+//! # What of OpenAPI is enforced
+//!
+//! OpenAPI 3.0 and 3.1, in YAML or JSON, references within `#/components/` followed. A keyword that
+//! is not understood is an error that names its place; keywords for people (`description`,
+//! `example`, `servers`, the schemas and headers of answers …) and extensions of other tools (`x-`
+//! but not `x-corgate-`) are understood to have no effect.
+//!
+//! - **Header parameters**: `required`; a string schema of `minLength`, `maxLength`, `enum`,
+//!   `const`, `pattern`, `format` (`ipv4`, `ipv6`, `uuid`, `uri-reference`), `anyOf`. One octet is
+//!   one character. A header with a rule stands at most once.
+//! - **Form bodies**: `properties`, each a string schema, `required`, `additionalProperties`, and
+//!   `oneOf` with a `discriminator`, whose branches are chosen by `mapping`, `const` or `enum`.
+//! - **Answers**: the statuses, and the media types that `Accept` is held against.
+//! - **Security**: `http` `bearer`, and `mutualTLS`, which every listener with certificates has.
+//! - `pattern` is ECMA-262 without look-around and back references, and as in JSON Schema it is not
+//!   anchored unless it says so.
+//!
+//! # What OpenAPI has no word for
+//!
+//! | extension | on | meaning |
+//! |---|---|---|
+//! | `x-corgate-call` | an operation, required | `token`, `revoke` or `username`: which call of the consent flow it is |
+//! | `x-corgate-open-to-suspended` | an operation | `true`: suspended clients and targets may use it |
+//! | `x-corgate-role` | a header | `correlation-id`, `client-id` or `target-id`; besides its schema the value must be such an id ([`crate::ids`]) |
+//! | `x-corgate-role` | a form property | `client-id`: must be the caller's |
+//! | `x-corgate-refusal` | a header or form property | the `error_description` for a value that breaks the schema. Without it: `{name} is malformed`; in forms more precise for `maxLength` (`{name} must be at most {n} characters`) and `enum` (`{name} must be {a} or {b}`) |
+//! | `x-corgate-waiver` | a required form property | `username_on_refresh`: a client's entry may make it optional. On a branch's property it holds for that branch |
+//! | `x-corgate-error` | a form property | `unsupported_grant_type`: the `error` for a value outside its `enum`, or that chooses no branch; else `invalid_request` |
 
 mod body;
 mod compile;
@@ -87,4 +116,12 @@ impl Contract {
             Err(Fault::MethodRefused(allow.join(", ").into()))
         }
     }
+}
+
+/// A built-in contract, for the tests of its rules.
+#[cfg(test)]
+fn built_in(name: &str) -> Contract {
+    let documents = Contract::BUILT_IN;
+    let (_, document) = documents.iter().find(|(known, _)| *known == name).unwrap();
+    Contract::compile(name, document).unwrap()
 }

@@ -1,5 +1,32 @@
-//! stub
-use super::Contract;
+//! From an OpenAPI document to flat rules.
+//!
+//! This module decides what each keyword means, and refuses each that it does not know: a rule that
+//! a document states and nobody enforces is worse than none. It must not know any contract by name.
+//!
+//! | file | reads |
+//! |---|---|
+//! | `load` | YAML or JSON, within bounds, no key twice |
+//! | `node` | keywords, pointers, `$ref`: what all the others walk with |
+//! | `operation` | paths, operations, responses |
+//! | `header` | header parameters |
+//! | `form`, `choice` | request bodies |
+//! | `text` | `type: string` schemas |
+//! | `security` | security requirements and schemes |
+
+mod choice;
+mod form;
+mod header;
+mod load;
+mod node;
+mod operation;
+mod security;
+mod text;
+
+use std::fmt;
+
+use super::{Contract, Operation};
+use crate::fault::Name;
+use node::{Compiler, Node};
 
 /// Something in the document that can't be enforced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +37,80 @@ pub struct CompileError {
     pub message: String,
 }
 
-pub(super) fn compile(_name: &str, _document: &str) -> Result<Contract, Vec<CompileError>> {
-    todo!()
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", if self.pointer.is_empty() { "/" } else { &self.pointer }, self.message)
+    }
 }
+
+impl std::error::Error for CompileError {}
+
+/// Compiles a document; see [`Contract::compile`].
+pub(super) fn compile(name: &str, document: &str) -> Result<Contract, Vec<CompileError>> {
+    let root = load::load(document).map_err(|error| vec![error])?;
+    let mut compiler = Compiler::new(&root);
+    compiler.check_references();
+    let contract = read_document(&mut compiler, name);
+    match (contract, compiler.finish()) {
+        (Some(contract), errors) if errors.is_empty() => Ok(contract),
+        (_, errors) => Err(errors),
+    }
+}
+
+fn read_document(compiler: &mut Compiler<'_>, name: &str) -> Option<Contract> {
+    let root = compiler.root();
+    let known = ["openapi", "info", "paths", "components", "security"];
+    let fields = compiler.fields(&root, &known, &["servers", "tags", "externalDocs"])?;
+    let version = compiler.required_text(&fields, "openapi");
+    if version.is_some_and(|text| !text.starts_with("3.0.") && !text.starts_with("3.1.")) {
+        compiler.error(&fields.pointer_of("openapi"), "only OpenAPI 3.0 and 3.1 are understood");
+    }
+    let info = compiler.required(&fields, "info").and_then(|info| read_info(compiler, &info));
+    if let Some(components) = fields.get("components") {
+        check_components(compiler, &components);
+    }
+    let paths = compiler.required(&fields, "paths");
+    let operations = paths.map(|paths| read_paths(compiler, &paths)).unwrap_or_default();
+    if operations.is_empty() && compiler.is_clean() {
+        compiler.error(&fields.pointer_of("paths"), "there is no operation");
+    }
+    let (title, version) = info?;
+    Some(Contract { name: name.into(), title, version, operations })
+}
+
+fn read_info<'d>(compiler: &mut Compiler<'d>, info: &Node<'d>) -> Option<(Name, Name)> {
+    let documentation = ["description", "summary", "contact", "license", "termsOfService"];
+    let fields = compiler.fields(info, &["title", "version"], &documentation)?;
+    let title = compiler.required_text(&fields, "title");
+    let version = compiler.required_text(&fields, "version");
+    Some((title?.into(), version?.into()))
+}
+
+/// What stands in `components` is read where it is used; here only its kinds are checked.
+fn check_components<'d>(compiler: &mut Compiler<'d>, components: &Node<'d>) {
+    let known = ["schemas", "responses", "parameters", "requestBodies", "headers", "examples"];
+    if let Some(fields) = compiler.fields(components, &known, &["securitySchemes"]) {
+        for key in known {
+            if let Some(kind) = fields.get(key) {
+                compiler.entries(&kind);
+            }
+        }
+    }
+}
+
+fn read_paths<'d>(compiler: &mut Compiler<'d>, paths: &Node<'d>) -> Vec<Operation> {
+    let mut operations: Vec<Operation> = Vec::new();
+    for (path, item) in compiler.patterned(paths) {
+        for operation in operation::read_path(compiler, path, &item) {
+            if operations.iter().any(|other| other.id == operation.id) {
+                let message = format!("two operations have the operationId `{}`", operation.id);
+                compiler.error(&item.pointer, message);
+            }
+            operations.push(operation);
+        }
+    }
+    operations
+}
+
+#[cfg(test)]
+mod tests;

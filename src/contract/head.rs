@@ -1,7 +1,16 @@
-//! stub
+//! The head's rules: what the headers of a request must be (CONTRACT 4.4).
+//!
+//! This file decides which header breaks the contract and how. It must not know in which order the
+//! walk asks, nor who is registered: an id that is well-formed here may still be unknown.
+
+mod authorization;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::media::MediaRules;
+use super::rule::TextRule;
 use crate::fault::{Fault, Name};
-use crate::ids::CorrelationId;
-use http::HeaderMap;
+use crate::ids::{self, CorrelationId};
 
 /// What happens to `Authorization` where the contract does not ask for it (CONTRACT row 19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,41 +22,171 @@ pub enum AuthorizationPolicy {
     Forward,
 }
 
-/// The header rules.
+/// The header rules of one operation. A check that finds nothing wrong allocates nothing.
 #[derive(Debug)]
-pub struct HeadRules {}
+pub struct HeadRules {
+    /// The header with `x-corgate-role: correlation-id`.
+    pub(super) correlation_id: Option<HeaderRule>,
+    /// The header with `x-corgate-role: client-id`.
+    pub(super) client_id: Option<HeaderRule>,
+    /// The header with `x-corgate-role: target-id`.
+    pub(super) target_id: Option<HeaderRule>,
+    /// Every other header, in the document's order.
+    pub(super) fields: Vec<HeaderRule>,
+    /// Whether `security` asks for a Bearer token.
+    pub(super) wants_bearer: bool,
+    /// `Accept`, `Content-Type` and `Content-Encoding`.
+    pub(super) media: MediaRules,
+}
 
-impl HeadRules {
-    /// Rows 4 and 5. `None` where the contract has no such header.
-    pub fn correlation_id(&self, _headers: &HeaderMap) -> Result<Option<CorrelationId>, Fault> {
-        todo!()
-    }
-    /// Rows 6 and 7.
-    pub fn client_id<'h>(&self, _headers: &'h HeaderMap) -> Result<Option<&'h str>, Fault> {
-        todo!()
-    }
-    /// Rows 10, 17, 18.
-    pub fn fields(&self, _headers: &HeaderMap) -> Result<(), Fault> {
-        todo!()
-    }
-    /// Row 12, and 11 where the contract requires it.
-    pub fn target_id<'h>(&self, _headers: &'h HeaderMap) -> Result<Option<&'h str>, Fault> {
-        todo!()
-    }
-    /// The target header's name.
-    pub fn target_id_name(&self) -> Option<&Name> {
-        todo!()
-    }
-    /// Rows 19 to 21.
-    pub fn authorization(&self, _h: &HeaderMap, _p: AuthorizationPolicy) -> Result<(), Fault> {
-        todo!()
-    }
-    /// Whether the operation wants a Bearer token, which then is forwarded.
-    pub fn wants_bearer(&self) -> bool {
-        todo!()
-    }
-    /// Rows 22 to 24.
-    pub fn media(&self, _headers: &HeaderMap) -> Result<(), Fault> {
-        todo!()
+/// The rule of one header parameter. A header with a rule stands at most once.
+#[derive(Debug)]
+pub(super) struct HeaderRule {
+    /// The name as the document spells it; sentences use it.
+    pub(super) name: Name,
+    /// The name as a request is searched for it.
+    pub(super) header: HeaderName,
+    /// Whether a request must have it.
+    pub(super) required: bool,
+    /// What its value must be.
+    pub(super) text: TextRule,
+    /// What the client is told if it is not.
+    pub(super) refusal: Name,
+}
+
+/// How often a header stands in a request.
+pub(super) enum Line<'h> {
+    /// Not at all.
+    Absent,
+    /// Once.
+    One(&'h HeaderValue),
+    /// On two lines or more.
+    Repeated,
+}
+
+impl<'h> Line<'h> {
+    /// Finds a header.
+    pub(super) fn find(headers: &'h HeaderMap, name: &HeaderName) -> Self {
+        let mut values = headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::Absent,
+            (Some(value), None) => Self::One(value),
+            (Some(_), Some(_)) => Self::Repeated,
+        }
     }
 }
+
+impl HeadRules {
+    /// Rows 4 and 5: the correlation id. `None` where the contract has no such header, or where it
+    /// is optional and absent.
+    ///
+    /// # Errors
+    /// [`Fault::HeaderMissing`], [`Fault::HeaderMalformed`].
+    pub fn correlation_id(&self, headers: &HeaderMap) -> Result<Option<CorrelationId>, Fault> {
+        let Some((rule, value)) = find(self.correlation_id.as_ref(), headers)? else {
+            return Ok(None);
+        };
+        CorrelationId::parse(value).map(Some).map_err(|_| rule.malformed())
+    }
+
+    /// Rows 6 and 7: the client id that the caller claims, well-formed.
+    ///
+    /// # Errors
+    /// [`Fault::HeaderMissing`], [`Fault::HeaderMalformed`].
+    pub fn client_id<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, Fault> {
+        party_id(self.client_id.as_ref(), headers)
+    }
+
+    /// Rows 10, 17 and 18: every header that has a rule but no role, in the document's order.
+    ///
+    /// # Errors
+    /// [`Fault::HeaderMissing`], [`Fault::HeaderMalformed`]: the first.
+    pub fn fields(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        self.fields.iter().try_for_each(|rule| rule.check(headers).map(|_| ()))
+    }
+
+    /// Row 12, and row 11 where the contract requires the header: the target id, well-formed.
+    ///
+    /// # Errors
+    /// [`Fault::HeaderMissing`], [`Fault::HeaderMalformed`].
+    pub fn target_id<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, Fault> {
+        party_id(self.target_id.as_ref(), headers)
+    }
+
+    /// The target header's name, for row 11 where the target can't be derived either.
+    pub fn target_id_name(&self) -> Option<&Name> {
+        self.target_id.as_ref().map(|rule| &rule.name)
+    }
+
+    /// Rows 19 to 21: a Bearer token where the operation wants one, else the policy. The token is
+    /// neither decoded nor verified; that is the bank's.
+    ///
+    /// # Errors
+    /// [`Fault::BearerMissing`], [`Fault::BearerSchemeWrong`], [`Fault::BearerMalformed`];
+    /// [`Fault::AuthorizationRefused`] with a challenge of the scheme that the client used.
+    pub fn authorization(
+        &self,
+        headers: &HeaderMap,
+        policy: AuthorizationPolicy,
+    ) -> Result<(), Fault> {
+        if self.wants_bearer {
+            return authorization::check_bearer(headers);
+        }
+        match policy {
+            AuthorizationPolicy::Refuse => authorization::refuse(headers),
+            AuthorizationPolicy::Forward => Ok(()),
+        }
+    }
+
+    /// Whether the operation wants a Bearer token, which then is forwarded.
+    pub fn wants_bearer(&self) -> bool {
+        self.wants_bearer
+    }
+
+    /// Rows 22 to 24: `Accept`, then `Content-Type`, then `Content-Encoding`.
+    ///
+    /// # Errors
+    /// [`Fault::NotAcceptable`], [`Fault::MediaTypeRefused`], [`Fault::CodingRefused`];
+    /// [`Fault::HeaderMalformed`] for two `Content-Type` lines.
+    pub fn media(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        self.media.check(headers)
+    }
+}
+
+impl HeaderRule {
+    fn check<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h HeaderValue>, Fault> {
+        match Line::find(headers, &self.header) {
+            Line::Absent if self.required => Err(Fault::HeaderMissing(self.name.clone())),
+            Line::Absent => Ok(None),
+            Line::One(value) => match self.text.check_header(value) {
+                Ok(()) => Ok(Some(value)),
+                Err(_) => Err(self.malformed()),
+            },
+            Line::Repeated => Err(self.malformed()),
+        }
+    }
+
+    fn malformed(&self) -> Fault {
+        Fault::HeaderMalformed(self.name.clone(), self.refusal.clone())
+    }
+}
+
+fn find<'r, 'h>(
+    rule: Option<&'r HeaderRule>,
+    headers: &'h HeaderMap,
+) -> Result<Option<(&'r HeaderRule, &'h HeaderValue)>, Fault> {
+    let Some(rule) = rule else { return Ok(None) };
+    Ok(rule.check(headers)?.map(|value| (rule, value)))
+}
+
+fn party_id<'h>(
+    rule: Option<&HeaderRule>,
+    headers: &'h HeaderMap,
+) -> Result<Option<&'h str>, Fault> {
+    let Some((rule, value)) = find(rule, headers)? else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| ids::check_party_id(text).ok());
+    id.map(Some).ok_or_else(|| rule.malformed())
+}
+
+#[cfg(test)]
+mod tests;
