@@ -20,4 +20,8 @@ mod ask;
 mod wire;
 mod world;
 
+mod bodies;
 mod heads;
+mod identity;
+mod knobs;
+mod targets;
