@@ -79,6 +79,8 @@ impl Answer {
             (1..=64).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic)
         };
         match sent.as_slice() {
+            // A head that is too large was not read to its end.
+            [_] if matches!(self.status.as_u16(), 414 | 431) => {}
             [one] if good(one) => assert_eq!(got.as_bytes(), *one),
             bad => {
                 self.is_fresh();

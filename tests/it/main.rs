@@ -24,4 +24,6 @@ mod bodies;
 mod heads;
 mod identity;
 mod knobs;
+mod rates;
 mod targets;
+mod transport;
