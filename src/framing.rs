@@ -40,6 +40,8 @@ pub struct Scan {
     transfer_encoding: bool,
     authority: Option<(usize, usize)>,
     host_value: Option<(usize, usize)>,
+    /// The verdict on a bad head. It stands, however often the reader is asked again.
+    refused: Option<Fault>,
 }
 
 impl Scan {
@@ -48,6 +50,15 @@ impl Scan {
     /// # Errors
     /// The fault that the head earned. Every one of them closes the connection.
     pub fn read(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, Fault> {
+        if let Some(fault) = &self.refused {
+            return Err(fault.clone());
+        }
+        let verdict = self.read_lines(bytes, limits);
+        self.refused = verdict.as_ref().err().cloned();
+        verdict
+    }
+
+    fn read_lines(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, Fault> {
         while let Some(rest) = bytes.get(self.line_start..) {
             let Some(length) = memchr::memchr(b'\n', rest) else { break };
             let start = self.line_start;
@@ -386,6 +397,16 @@ mod tests {
         };
         assert!(head(LIMITS.head_bytes_max).unwrap().is_some());
         assert_eq!(head(LIMITS.head_bytes_max + 1), Err(Fault::HeadTooLarge));
+    }
+
+    #[test]
+    fn a_bad_head_stays_bad_when_it_is_read_again() {
+        let head = "POST / HTTP/1.1\r\nHost: h\r\nX: y\nContent-Length: 1\r\n\r\n";
+        let mut scan = Scan::default();
+        for _ in 0..3 {
+            let verdict = scan.read(head.as_bytes(), &LIMITS);
+            assert_eq!(verdict, Err(Fault::HttpMalformed("bare LF")));
+        }
     }
 
     #[test]

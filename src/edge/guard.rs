@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -54,6 +54,8 @@ pub(super) struct Progress {
     hurry: Cell<bool>,
     in_flight: Cell<u32>,
     fault: RefCell<Option<Fault>>,
+    /// Who is to look at a bad head once nothing is in flight.
+    postponed: RefCell<Option<Waker>>,
 }
 
 impl Progress {
@@ -64,6 +66,7 @@ impl Progress {
             hurry: Cell::new(false),
             in_flight: Cell::new(0),
             fault: RefCell::new(None),
+            postponed: RefCell::new(None),
         })
     }
 
@@ -87,6 +90,9 @@ impl Progress {
     pub(super) fn end(&self, now: Instant) {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
         self.enter(Phase::Idle, now);
+        if let Some(waker) = self.postponed.take() {
+            waker.wake();
+        }
     }
 
     /// Exchanges under way.
@@ -216,8 +222,9 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
             }
             if let Err(fault) = self.release() {
                 if self.progress.in_flight() > 0 {
-                    // A pipelined request is bad; the one before it gets its answer first. The
-                    // library asks again when it is done.
+                    // A pipelined request is bad; the one before it gets its answer first. No byte
+                    // will come that could wake the library then.
+                    self.progress.postponed.replace(Some(cx.waker().clone()));
                     return Poll::Pending;
                 }
                 self.progress.fault.replace(Some(fault));

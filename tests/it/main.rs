@@ -24,6 +24,8 @@ mod bodies;
 mod heads;
 mod identity;
 mod knobs;
+mod order;
 mod rates;
+mod smuggling;
 mod targets;
 mod transport;
