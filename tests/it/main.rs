@@ -17,11 +17,13 @@ mod both;
 
 mod answer;
 mod ask;
+mod h2;
 mod wire;
 mod world;
 
 mod bodies;
 mod heads;
+mod http2;
 mod identity;
 mod knobs;
 mod order;
