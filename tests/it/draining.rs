@@ -1,0 +1,90 @@
+//! CONTRACT 4.6: a gateway that leaves finishes what it began, and says so to who comes late.
+
+use std::time::Duration;
+
+use corgate::edge::Stage;
+
+use crate::ask::{Ask, Http};
+use crate::h2::Streams;
+use crate::world::{Setup, World, now, runtime, until};
+
+const LEAVING: &str = "shutting down, please retry";
+
+over_both! {
+    fn row_4_6_who_comes_late_is_told_to_retry(http) {
+        let world = World::new();
+        let mut client = world.client(http, 1);
+        client.call(Ask::token()).good();
+        world.running().refuse();
+        let answer = client
+            .call(Ask::token())
+            .refused(503, "temporarily_unavailable", LEAVING)
+            .says("retry-after", "1")
+            .logged("draining");
+        let close = (http == Http::One).then_some("close");
+        assert_eq!(answer.header("connection"), close);
+        assert!(world.running().stage() == Stage::Refusing);
+        assert_eq!(world.admin("/readyz").0, 503);
+        assert_eq!(world.admin("/livez").0, 200);
+        world.bank_heard(1);
+    }
+
+    fn what_is_under_way_is_finished_while_the_gateway_refuses(http) {
+        let world = World::new();
+        let slow = world.client(http, 1).call_meanwhile(Ask::magic("sim-delay-300"));
+        until("the call at the bank", || (world.bank.requests().len() == 1).then_some(()));
+        world.running().refuse();
+        slow.join().unwrap().good();
+    }
+
+    fn what_is_under_way_is_finished_before_the_gateway_stops(http) {
+        let mut world = World::new();
+        let slow = world.client(http, 1).call_meanwhile(Ask::magic("sim-delay-300"));
+        until("the call at the bank", || (world.bank.requests().len() == 1).then_some(()));
+        world.stop();
+        let answer = slow.join().unwrap().good();
+        let close = (http == Http::One).then_some("close");
+        assert_eq!(answer.header("connection"), close);
+    }
+
+    fn a_stopped_gateway_accepts_nobody(http) {
+        let mut world = World::new();
+        let mut client = world.client(http, 1);
+        client.call(Ask::token()).good();
+        world.stop();
+        assert!(client.try_call(Ask::token()).is_err());
+        world.bank_heard(1);
+    }
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_up_the_end() {
+    let mut world = Setup::new().gateway("").start();
+    let mut wire = world.wire();
+    wire.send(Ask::token().bytes());
+    wire.answer().good();
+    let streams = Streams::open(&world);
+    streams.begin_whole(&Ask::token()).answer().good();
+    let started = now();
+    world.stop();
+    assert!(started.elapsed() < Duration::from_millis(1_900), "{:?}", started.elapsed());
+    wire.is_closed();
+    drop(streams);
+}
+
+#[test]
+fn a_call_that_never_ends_is_cut_at_the_drain_timeout() {
+    let mut world = World::new();
+    let mut client = world.client(Http::One, 1);
+    let ask = Ask::magic("sim-hang");
+    let hanging = std::thread::spawn(move || client.try_call(ask).is_err());
+    until("the call at the bank", || (world.bank.requests().len() == 1).then_some(()));
+    let started = now();
+    world.stop();
+    let took = started.elapsed();
+    assert!((Duration::from_millis(1_900)..Duration::from_secs(10)).contains(&took), "{took:?}");
+    assert!(hanging.join().unwrap());
+    let gone = world.lines().into_iter().find(|line| line["status"] == 499).unwrap();
+    assert_eq!(gone["client_gone"], true);
+    let _ = runtime();
+}

@@ -1,0 +1,60 @@
+//! Limits on connections, all together and from one address.
+
+use crate::ask::{Ask, Http};
+use crate::wire::Wire;
+use crate::world::{Setup, World, until};
+
+/// Opens connections with a limit of two, and sees that the third is turned away.
+fn third_is_turned_away(world: &World) {
+    let mut kept: Vec<Wire> = (0..2).map(|_| world.wire()).collect();
+    for wire in &mut kept {
+        wire.send(Ask::token().bytes());
+        wire.answer().good();
+    }
+    assert!(world.client(Http::One, 1).try_call(Ask::token()).is_err());
+    assert!(world.client(Http::Two, 1).try_call(Ask::token()).is_err());
+    assert_eq!(world.metric("corgate_connections_refused_total"), 2);
+    assert_eq!(world.metric("corgate_connections_open"), 2);
+    for wire in &mut kept {
+        wire.send(Ask::token().bytes());
+        wire.answer().good();
+    }
+    drop(kept);
+    until("a free place", || world.client(Http::One, 1).try_call(Ask::token()).ok()).good();
+    world.bank_heard(5);
+}
+
+#[test]
+fn connections_from_one_address_are_limited() {
+    third_is_turned_away(&Setup::new().limits("connections_per_address_max = 2").start());
+}
+
+#[test]
+fn connections_are_limited_all_together() {
+    third_is_turned_away(&Setup::new().limits("connections_max = 2").start());
+}
+
+#[test]
+fn one_connection_carries_many_calls() {
+    let world = World::new();
+    for http in [Http::One, Http::Two] {
+        let mut client = world.client(http, 1);
+        for _ in 0..20 {
+            client.call(Ask::token()).good();
+        }
+    }
+    assert_eq!(world.metric("corgate_connections_total"), 2);
+}
+
+#[test]
+fn handshakes_under_way_are_limited() {
+    let world = Setup::new().limits("handshakes_max = 1\nhandshake_timeout = \"1s\"").start();
+    let plain = corgate::sim::client::Client::plain(world.address(0));
+    let _stuck = crate::world::wait(plain.raw()).unwrap();
+    until("the first handshake is under way", || {
+        (world.metric("corgate_connections_total") == 1).then_some(())
+    });
+    assert!(world.client(Http::One, 1).try_call(Ask::token()).is_err());
+    // When it was cut, its place is free.
+    until("a free place", || world.client(Http::One, 1).try_call(Ask::token()).ok()).good();
+}
