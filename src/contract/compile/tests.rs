@@ -1,5 +1,8 @@
 //! What compiles, and what each mistake in a document is told as.
 
+mod forms;
+mod references;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -255,55 +258,6 @@ fn rules_that_nothing_can_keep_are_mistakes() {
 }
 
 #[test]
-fn references_are_followed_and_never_in_a_circle() {
-    let contract =
-        compile("small", &small("p: {type: string}", "p: {$ref: '#/components/schemas/S'}"));
-    assert_eq!(form(&contract.unwrap(), "p=1"), Ok(()));
-    let to = "S: {$ref: '#/components/schemas/T'}\n    T: {$ref: '#/components/schemas/S'}";
-    let circle = errors(&small("S: {type: string}", to));
-    assert!(circle.iter().all(|(_, message)| message.contains("circle")), "{circle:?}");
-    assert_eq!(circle.len(), 2);
-    let used = small("p: {type: string}", "p: {$ref: '#/components/schemas/S'}")
-        .replace("S: {type: string}", "S: {anyOf: [{$ref: '#/components/schemas/S'}]}");
-    assert!(errors(&used).iter().any(|(at, message)| {
-        at == "/components/schemas/S/anyOf/0/$ref" && message.contains("circle")
-    }));
-    for (to, part) in [
-        ("S: {$ref: '#/components/schemas/T'}", "does not exist"),
-        ("S: {$ref: 'other.yaml#/S'}", "not supported yet"),
-        ("S: {$ref: '#/paths'}", "not supported yet"),
-        ("S: {$ref: '#/components/schemas/%54'}", "not supported yet"),
-    ] {
-        refuses("S: {type: string}", to, "/components/schemas/S/$ref", part);
-    }
-    let beside = small("p: {type: string}", "p: {$ref: '#/components/schemas/S', minLength: 1}");
-    assert_eq!(errors(&beside)[0].0, format!("{SCHEMA}/properties/p/minLength"));
-}
-
-#[test]
-fn references_are_bounded_in_length_and_in_number() {
-    let chain = |links: usize| {
-        let link = |at: usize| format!("    S{at}: {{$ref: '#/components/schemas/S{}'}}\n", at + 1);
-        let links: String = (0..links).map(link).collect();
-        let last = format!("    S{}: {{type: string}}", node::REFERENCES_MAX);
-        small("    S: {type: string}", &format!("{links}{last}"))
-    };
-    assert!(errors(&chain(node::REFERENCES_MAX)).is_empty());
-    let over = chain(node::REFERENCES_MAX)
-        .replace("S16: {type: string}", "S16: {$ref: '#/components/schemas/S17'}\n    S17: {}");
-    assert!(errors(&over)[0].1.contains("one in the other"));
-
-    let fan = |at: usize| {
-        let next = format!("{{$ref: '#/components/schemas/F{}'}}", at + 1);
-        format!("    F{at}: {{anyOf: [{}]}}\n", vec![next; 10].join(", "))
-    };
-    let bomb: String = (0..10).map(fan).collect();
-    let bomb = small("    S: {type: string}", &format!("{bomb}    F10: {{type: string}}"))
-        .replace("p: {type: string}", "p: {$ref: '#/components/schemas/F0'}");
-    assert!(errors(&bomb)[0].1.contains("objects to be read"));
-}
-
-#[test]
 fn an_operations_parameter_takes_the_place_of_its_paths() {
     let common = "  /a:\n    parameters:\n      - {name: x-a, in: header, required: true, schema: {}}\n      \
                   - {name: X-B, in: header, required: true, schema: {}}";
@@ -341,78 +295,6 @@ fn security_is_bearer_or_mutual_tls_and_an_operations_own_wins() {
     ] {
         assert_eq!(errors(&with(security, schemes))[0].0, pointer, "{security}");
     }
-}
-
-#[test]
-fn a_form_can_be_closed() {
-    let closed = small("type: object", "type: object\n              additionalProperties: false");
-    let contract = compile("small", &closed).unwrap();
-    assert_eq!(form(&contract, "p=1"), Ok(()));
-    assert_eq!(form(&contract, "q=1"), Err(Fault::FormMalformed("unknown parameter")));
-}
-
-/// `SMALL` with a choice by `kind` in place of its form.
-fn choice(branches: &str, discriminator: &str, schemas: &str) -> String {
-    let from = "type: object\n              properties:\n                p: {type: string}";
-    let to = format!("oneOf: {branches}\n              discriminator: {discriminator}");
-    small(from, &to).replace("S: {type: string}", schemas)
-}
-
-#[test]
-fn a_choice_by_const_by_enum_or_by_mapping() {
-    let schemas = "A: {required: [a], properties: {a: {maxLength: 1}}}\n    B: {required: [b]}";
-    let branches = "[{$ref: '#/components/schemas/A'}, {$ref: '#/components/schemas/B'}]";
-    let mapping = "{propertyName: kind, mapping: {x: A, y: '#/components/schemas/B', z: B}}";
-    let mapped = compile("small", &choice(branches, mapping, schemas)).unwrap();
-    let inline = "[{required: [a], properties: {kind: {const: x}, a: {maxLength: 1}}}, \
-                  {required: [b], properties: {kind: {enum: [y, z]}}}]";
-    let inline = choice(inline, "{propertyName: kind}", "S: {}");
-    for contract in [mapped, compile("small", &inline).unwrap()] {
-        let told =
-            |body: &str| form(&contract, body).map_err(|fault| fault.sentence().into_owned());
-        for good in ["kind=x&a=1", "kind=y&b=1", "kind=z&b=22&a=333"] {
-            assert_eq!(told(good), Ok(()), "{good}");
-        }
-        assert_eq!(told("a=1").unwrap_err(), "kind is required");
-        assert_eq!(told("kind=x").unwrap_err(), "a is required");
-        assert_eq!(told("kind=x&a=22").unwrap_err(), "a must be at most 1 character");
-        assert_eq!(told("kind=w").unwrap_err(), "kind must be x, y or z");
-        let fault = form(&contract, "kind=w").unwrap_err();
-        assert!(
-            matches!(fault, Fault::ParameterMalformed(..)),
-            "no grant unless the document says"
-        );
-    }
-}
-
-#[test]
-fn a_choice_must_be_clear() {
-    let two = "[{$ref: '#/components/schemas/A'}, {$ref: '#/components/schemas/B'}]";
-    let a_b = "A: {properties: {kind: {const: x}}}\n    B: {properties: {kind: {const: y}}}";
-    for (branches, discriminator, schemas, part) in [
-        (two, "{propertyName: kind, mapping: {x: A, y: C}}", a_b, "leads to no branch"),
-        (two, "{propertyName: kind, mapping: {x: A, z: B}}", a_b, "disagree"),
-        (two, "{propertyName: kind}", "A: {}\n    B: {}", "no value of `kind`"),
-        (
-            "[{properties: {kind: {const: x}}}, {properties: {kind: {const: x}}}]",
-            "{propertyName: kind}",
-            "S: {}",
-            "chooses another",
-        ),
-        (
-            "[{additionalProperties: false, properties: {kind: {const: x}}}]",
-            "{propertyName: kind}",
-            "S: {}",
-            "additionalProperties",
-        ),
-        (two, "{}", a_b, "`propertyName` is required"),
-    ] {
-        let errors = errors(&choice(branches, discriminator, schemas));
-        assert!(errors.iter().any(|(_, message)| message.contains(part)), "{part}: {errors:?}");
-    }
-    let alone =
-        choice(two, "{propertyName: kind}", a_b).replace("discriminator: {propertyName: kind}", "");
-    assert!(errors(&alone)[0].1.contains("without each other"));
 }
 
 #[test]
