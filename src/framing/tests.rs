@@ -130,7 +130,8 @@ proptest! {
 
     #[test]
     fn a_nearly_good_head_in_any_pieces_gives_one_verdict(
-        text in "(GET|POST) /[a-z]{0,4} HTTP/1\\.[01]\r?\n(Host: h\r\n|Content-Length: [0-9]{1,2}\r\n|X: [ -~]{0,9}\r?\n){0,5}\r?\n",
+        text in "(GET|POST) /[a-z]{0,4} HTTP/1\\.[01]\r?\n\
+                 (Host: h\r\n|Content-Length: [0-9]{1,2}\r\n|X: [ -~]{0,9}\r?\n){0,5}\r?\n",
         cut in 0_usize..120,
     ) {
         verdicts_agree(text.as_bytes(), cut)?;

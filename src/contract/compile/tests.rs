@@ -259,7 +259,8 @@ fn rules_that_nothing_can_keep_are_mistakes() {
 
 #[test]
 fn an_operations_parameter_takes_the_place_of_its_paths() {
-    let common = "  /a:\n    parameters:\n      - {name: x-a, in: header, required: true, schema: {}}\n      \
+    let common = "  /a:\n    parameters:\n      \
+                  - {name: x-a, in: header, required: true, schema: {}}\n      \
                   - {name: X-B, in: header, required: true, schema: {}}";
     let contract = compile("small", &small("  /a:", common)).unwrap();
     let head = &contract.operations[0].head;

@@ -14,7 +14,8 @@ fn line() -> impl Strategy<Value = String> {
                   \\{ ?(rate|ca|token|A) = ('[0-9a-z/$\\{\\}:]{0,8}'|1) ?\\}|\\PC{0,20})";
     prop_oneof![
         4 => (keys, values).prop_map(|(key, value)| format!("{key} = {value}")),
-        2 => "(\\[gateway\\]|\\[\\[target\\]\\]|\\[\\[client\\]\\]|\\[\\[api\\]\\]|\\[gateway\\.tls\\])",
+        2 => "(\\[gateway\\]|\\[\\[target\\]\\]|\\[\\[client\\]\\]|\\[\\[api\\]\\]|\
+              \\[gateway\\.tls\\])",
         1 => "\\PC{0,40}",
     ]
 }
