@@ -11,8 +11,8 @@ use crate::fault::Name;
 
 /// Why `additionalProperties: false` can't stand in either part: to JSON Schema, the parameters of
 /// the one part are additional to the other.
-pub(super) const CLOSED: &str = "not supported yet: `additionalProperties: false` with `oneOf`: it would refuse what the \
-     other part allows";
+pub(super) const CLOSED: &str = "not supported yet: `additionalProperties: false` with `oneOf`: it \
+                                  would refuse what the other part allows";
 
 /// Reads `oneOf` with its `discriminator`.
 pub(super) fn read_choice<'d>(

@@ -13,18 +13,18 @@ use crate::fault::Name;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderRole {
     /// `correlation-id`.
-    CorrelationId,
+    Correlation,
     /// `client-id`.
-    ClientId,
+    Client,
     /// `target-id`.
-    TargetId,
+    Target,
 }
 
 impl HeaderRole {
     const ALL: [(&'static str, Self); 3] = [
-        ("correlation-id", Self::CorrelationId),
-        ("client-id", Self::ClientId),
-        ("target-id", Self::TargetId),
+        ("correlation-id", Self::Correlation),
+        ("client-id", Self::Client),
+        ("target-id", Self::Target),
     ];
 }
 
