@@ -108,7 +108,7 @@ fn to_write_a_default_changes_nothing() {
     let bare = good(&target("T", ""));
     let gateway = defaults_of(name("gateway")).replace("insecure_header_identity = false", "");
     let written = format!(
-        "{}\n[gateway]\ninsecure_plain_listen = \"127.0.0.1:8080\"\ninsecure_header_identity = true\n\
+        "{}\n[gateway]\ninsecure_plain_listen = '127.0.0.1:8080'\ninsecure_header_identity = true\n\
          {gateway}\nlimits = {}\n[[api]]\ncontract = \"blink-fi\"\n{}\n[target_defaults]\n{}\n{}",
         defaults_of(name("")),
         inline("gateway.limits"),
