@@ -77,8 +77,9 @@ struct Found {
     omitted: usize,
     errors: usize,
     masks: Vec<Span>,
+    /// Every key asked for, where a test wants to know.
     #[cfg(test)]
-    asked: std::collections::BTreeSet<(&'static str, &'static str)>,
+    asked: Option<std::collections::BTreeSet<(&'static str, &'static str)>>,
 }
 
 impl<'p> Page<'p> {
@@ -164,16 +165,24 @@ impl<'p> Page<'p> {
         exists
     }
 
+    /// From now on, notes every key that the reader asks for.
+    #[cfg(test)]
+    pub(super) fn note_keys(&self) {
+        self.found.borrow_mut().asked = Some(Default::default());
+    }
+
     /// Notes that the reader knows a key; a test holds it against the reference.
     #[cfg(test)]
     pub(super) fn note_asked(&self, place: &'static str, key: &'static str) {
-        self.found.borrow_mut().asked.insert((place, key));
+        if let Some(asked) = &mut self.found.borrow_mut().asked {
+            asked.insert((place, key));
+        }
     }
 
     /// Every key that the reader asked for, with its section.
     #[cfg(test)]
     pub(super) fn asked(&self) -> std::collections::BTreeSet<(&'static str, &'static str)> {
-        self.found.borrow().asked.clone()
+        self.found.borrow().asked.clone().unwrap_or_default()
     }
 
     /// Everything that was found, in the order of the file.

@@ -84,6 +84,7 @@ limit = {}
 fn the_reader_asks_for_every_key_of_the_reference_and_no_other() {
     let sources = MemorySources::default();
     let page = Page::new(Arc::from(Path::new("routes.toml")), EVERY_SECTION, &sources);
+    page.note_keys();
     let mut compile = |_: &str, _: &str| Err(Vec::new());
     crate::routes::load::read_operator_file(&page, &mut compile);
     let written: BTreeSet<_> = reference::ALL
