@@ -5,7 +5,8 @@
 //! how requests travel.
 //!
 //! [`load`] asks [`Sources`] for the files, `page` and `pieces` parse one, `reader` walks its
-//! tables by the [`reference`], and `gateway`, `api`, `client` and `target` make the [`mod@table`].
+//! tables by the [`mod@reference`], and `gateway`, `api`, `client` and `target` make the
+//! [`mod@table`] of them.
 
 mod api;
 mod client;
