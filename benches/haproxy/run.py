@@ -89,6 +89,7 @@ id = "IIDX00001"
 dialect = "blink"
 upstream = "http://127.0.0.1:{PORTS['bank']}"
 insecure_plain_upstream = true
+allow_private_addresses = true
 concurrency = 1000
 idle_connections_max = 256
 limit = {{ rate = "1000000/s", burst = 1000000 }}
