@@ -101,6 +101,7 @@ fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>) -> Rc<Link> {
     let opened = Instant::now();
     Rc::new(Link {
         worker,
+        peer_text: peer.address.to_string().into(),
         peer,
         tls,
         opened,
