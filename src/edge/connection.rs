@@ -231,7 +231,7 @@ async fn drive(
     watch: Watch,
     mut poll_connection: impl FnMut(&mut std::task::Context<'_>, bool) -> Poll<()>,
 ) -> End {
-    let mut timer = pin!(sleep(watch.idle));
+    let mut timer = pin!(sleep(watch.idle.min(watch.age_max)));
     let mut leaving = pin!(link.worker.hub.leaving());
     let mut left = false;
     poll_fn(|cx| {

@@ -107,6 +107,10 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
     answer.close |= old || stage != Stage::Serving;
     if head.version < Version::HTTP_2 {
         answer.announce_close();
+    } else if head.method == http::Method::HEAD {
+        // hyper drops a body that answers HEAD in HTTP/1.1 alone; in HTTP/2 it would break the
+        // stream (RFC 9110 section 9.3.2).
+        answer.body = Bytes::new();
     }
     drop(entry);
     into_response(answer)
