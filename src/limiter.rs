@@ -11,6 +11,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, RateLimiter};
 
+use crate::answer::whole_seconds;
 use crate::fault::{Fault, LimitScope, Limited};
 use crate::routes::Quota;
 
@@ -158,12 +159,6 @@ fn refuse<C: Clock>(
     }))
 }
 
-/// Seconds, rounded up, at least one: what `Retry-After` and `RateLimit` can say.
-pub fn whole_seconds(duration: std::time::Duration) -> u64 {
-    let partial = u64::from(duration.subsec_nanos() > 0);
-    (duration.as_secs() + partial).max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
@@ -242,12 +237,5 @@ mod tests {
         clock.advance(Duration::from_secs(5));
         pair.forget_idle();
         assert_eq!(pair.limiter.len(), 0);
-    }
-
-    #[test]
-    fn seconds_round_up_and_are_never_zero() {
-        assert_eq!(whole_seconds(Duration::ZERO), 1);
-        assert_eq!(whole_seconds(Duration::from_millis(1001)), 2);
-        assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
     }
 }

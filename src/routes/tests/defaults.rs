@@ -18,8 +18,8 @@ fn demo() -> MemorySources {
     ["edge.pem", "edge.key", "clients-ca.pem", "banks-ca.pem", "hub.pem", "hub.key"]
         .iter()
         .fold(MemorySources::default(), |world, name| world.present(&format!("certs/dev/{name}")))
-        .file("certs/dev/client-1.sha256", &fingerprint("1"))
-        .file("certs/dev/client-2.sha256", &fingerprint("2"))
+        .file("certs/dev/CIDX0000000001.sha256", &fingerprint("1"))
+        .file("certs/dev/CIDX0000000002.sha256", &fingerprint("2"))
         .file("routes.toml", ROUTES)
 }
 
