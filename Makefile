@@ -31,7 +31,8 @@ bench: tools
 
 # CPU per request beside HAProxy, both with the whole contract: see benches/README.md.
 bench-haproxy: tools
-	benches/haproxy/run.sh
+	$(CARGO) build --locked --release
+	python3 benches/haproxy/run.py
 
 tools:
 	@missing=""; \

@@ -19,7 +19,7 @@ use crate::ids::CorrelationId;
 use crate::limiter::{Permit, admit_client, admit_target};
 use crate::oauth::form::Form;
 use crate::record::{Record, RefusedId, Trail};
-use crate::routes::{Api, QueryPolicy, TargetStatus};
+use crate::routes::{Api, EdgeLimits, QueryPolicy, TargetStatus};
 use crate::snapshot::{Route, Snapshot};
 use crate::trace_context;
 
@@ -101,6 +101,9 @@ async fn walk<'s, B: Banks, E: Entropy>(
 ) -> Result<Answer, Fault> {
     let hub = setting.hub;
     let headers = &head.headers;
+
+    // framing: HTTP/1.x was looked at byte by byte (`framing`); the sizes hold for HTTP/2 too
+    check_size(&hub.table.gateway.limits, head)?;
 
     // operation: method and path -> an operation of a mounted contract
     let (api, operation) = find_operation(hub, head)?;
@@ -201,6 +204,24 @@ fn short_hash(bytes: &[u8]) -> u32 {
     use sha2::Digest as _;
     let digest = sha2::Sha256::digest(bytes);
     digest.iter().take(4).fold(0, |hash, byte| hash << 8 | u32::from(*byte))
+}
+
+/// Rows 26 and 27: the limits of `framing`, on the shortest HTTP/1.1 head that says the same. One
+/// that came over HTTP/1.x is never shorter than that, so this refuses none that `framing` let in.
+fn check_size(limits: &EdgeLimits, head: &request::Parts) -> Result<(), Fault> {
+    let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target_bytes > limits.uri_bytes_max {
+        return Err(Fault::UriTooLong);
+    }
+    let line_bytes = head.method.as_str().len() + target_bytes + "  HTTP/1.1\r\n\r\n".len();
+    let field_bytes = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        name.as_str().len() + value.len() + ":\r\n".len()
+    };
+    let bytes = line_bytes + head.headers.iter().map(field_bytes).sum::<usize>();
+    if bytes > limits.head_bytes_max || head.headers.len() > limits.head_fields_max {
+        return Err(Fault::HeadTooLarge);
+    }
+    Ok(())
 }
 
 fn find_operation<'s>(

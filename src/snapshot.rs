@@ -35,6 +35,8 @@ pub struct Route {
     pub target: Arc<Target>,
     /// Its id, as the value of a header field.
     pub wire_id: HeaderValue,
+    /// Its addresses as text, for the record.
+    pub origins: Vec<Box<str>>,
     /// Different for each entry that ever was: what a worker keys its connections by, so that a
     /// changed entry gets new ones.
     pub number: u64,
@@ -165,6 +167,7 @@ impl Route {
         Arc::new(Self {
             target: target.clone(),
             wire_id: wire_id(target.id.as_str()),
+            origins: target.upstream.iter().map(|origin| origin.to_string().into()).collect(),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             gate,
             breaker: Arc::new(Breaker::new(target.breaker)),

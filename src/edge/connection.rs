@@ -101,6 +101,7 @@ fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>) -> Rc<Link> {
     let opened = Instant::now();
     Rc::new(Link {
         worker,
+        peer_text: peer.address.to_string().into(),
         peer,
         tls,
         opened,
@@ -230,7 +231,7 @@ async fn drive(
     watch: Watch,
     mut poll_connection: impl FnMut(&mut std::task::Context<'_>, bool) -> Poll<()>,
 ) -> End {
-    let mut timer = pin!(sleep(watch.idle));
+    let mut timer = pin!(sleep(watch.idle.min(watch.age_max)));
     let mut leaving = pin!(link.worker.hub.leaving());
     let mut left = false;
     poll_fn(|cx| {

@@ -181,16 +181,6 @@ fn extensions_of_ours_must_be_known_and_those_of_others_are_theirs() {
 }
 
 #[test]
-fn roles_are_held_once() {
-    let two = "{name: X-B, in: header, x-corgate-role: client-id, schema: {}}\n        \
-               - {name: X-C, in: header, x-corgate-role: client-id, schema: {}}";
-    let from = "{name: X-A, in: header, schema: {type: string, minLength: 1}}";
-    refuses(from, two, "/paths/~1a/post/parameters/1", "x-corgate-role");
-    let two = "p: {x-corgate-role: client-id}\n                q: {x-corgate-role: client-id}";
-    refuses("p: {type: string}", two, SCHEMA, "two parameters");
-}
-
-#[test]
 fn what_is_not_supported_yet_says_so() {
     refuses("  /a:", "  /a/{b}:", "/paths/~1a~1{b}", "not supported yet: a path with a template");
     refuses("  /a:", "  a:", "/paths/a", "must start with `/`");
@@ -232,29 +222,6 @@ fn what_is_not_supported_yet_says_so() {
         "use `security`",
     );
     refuses("name: X-A", "name: 'X A'", "/paths/~1a/post/parameters/0/name", "no header name");
-}
-
-#[test]
-fn rules_that_nothing_can_keep_are_mistakes() {
-    let at = format!("{SCHEMA}/properties/p");
-    for (schema, key, part) in [
-        ("{minLength: 2, maxLength: 1}", "maxLength", "below minLength"),
-        ("{minLength: -1}", "minLength", "whole number"),
-        ("{enum: []}", "enum", "nothing can fit"),
-        ("{enum: [a], const: b}", "enum", "nothing can fit"),
-        ("{enum: [1]}", "enum/0", "must be a text"),
-        ("{anyOf: []}", "anyOf", "nothing can fit"),
-        ("{pattern: '('}", "pattern", "not supported"),
-        ("{format: email}", "format", "ipv4, ipv6, uuid, uri-reference"),
-    ] {
-        let errors = errors(&small(
-            "{type: string}\n      responses",
-            &format!("{schema}\n      responses"),
-        ));
-        let pointer = format!("{at}/{key}");
-        let found = errors.iter().find(|(at, message)| *at == pointer && message.contains(part));
-        assert!(found.is_some(), "{schema}: {errors:?}");
-    }
 }
 
 #[test]
@@ -345,8 +312,9 @@ fn an_error_prints_its_place() {
 
 proptest! {
     #[test]
-    fn any_document_is_compiled_without_a_panic(document: String) {
-        let _ = compile("any", &document);
+    fn any_document_is_refused_with_a_reason(document: String) {
+        let errors = compile("any", &document).unwrap_err();
+        prop_assert!(!errors.is_empty());
     }
 
     #[test]
@@ -364,6 +332,8 @@ proptest! {
             return Ok(());
         };
         let middle = if doubled { part.repeat(2) } else { String::new() };
-        let _ = compile("cut", &format!("{head}{middle}{tail}"));
+        if let Err(errors) = compile("cut", &format!("{head}{middle}{tail}")) {
+            prop_assert!(!errors.is_empty());
+        }
     }
 }

@@ -84,6 +84,7 @@ limit = {}
 fn the_reader_asks_for_every_key_of_the_reference_and_no_other() {
     let sources = MemorySources::default();
     let page = Page::new(Arc::from(Path::new("routes.toml")), EVERY_SECTION, &sources);
+    page.note_keys();
     let mut compile = |_: &str, _: &str| Err(Vec::new());
     crate::routes::load::read_operator_file(&page, &mut compile);
     let written: BTreeSet<_> = reference::ALL
@@ -108,9 +109,8 @@ fn to_write_a_default_changes_nothing() {
     let bare = good(&target("T", ""));
     let gateway = defaults_of(name("gateway")).replace("insecure_header_identity = false", "");
     let written = format!(
-        "{}\n[gateway]\ninsecure_plain_listen = \"127.0.0.1:8080\"\n\
-         insecure_header_identity = true\n{gateway}\nlimits = {}\n\
-         [[api]]\ncontract = \"blink-fi\"\n{}\n[target_defaults]\n{}\n{}",
+        "{}\n[gateway]\ninsecure_plain_listen = '127.0.0.1:8080'\ninsecure_header_identity = true\n\
+         {gateway}\nlimits = {}\n[[api]]\ncontract = \"blink-fi\"\n{}\n[target_defaults]\n{}\n{}",
         defaults_of(name("")),
         inline("gateway.limits"),
         defaults_of(name("api")),

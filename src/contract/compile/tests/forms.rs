@@ -1,6 +1,39 @@
-//! Forms: closed ones, and choices between shapes.
+//! What a form's schema compiles to, and its mistakes.
 
 use super::*;
+
+#[test]
+fn roles_are_held_once() {
+    let two = "{name: X-B, in: header, x-corgate-role: client-id, schema: {}}\n        \
+               - {name: X-C, in: header, x-corgate-role: client-id, schema: {}}";
+    let from = "{name: X-A, in: header, schema: {type: string, minLength: 1}}";
+    refuses(from, two, "/paths/~1a/post/parameters/1", "x-corgate-role");
+    let two = "p: {x-corgate-role: client-id}\n                q: {x-corgate-role: client-id}";
+    refuses("p: {type: string}", two, SCHEMA, "two parameters");
+}
+
+#[test]
+fn rules_that_nothing_can_keep_are_mistakes() {
+    let at = format!("{SCHEMA}/properties/p");
+    for (schema, key, part) in [
+        ("{minLength: 2, maxLength: 1}", "maxLength", "below minLength"),
+        ("{minLength: -1}", "minLength", "whole number"),
+        ("{enum: []}", "enum", "nothing can fit"),
+        ("{enum: [a], const: b}", "enum", "nothing can fit"),
+        ("{enum: [1]}", "enum/0", "must be a text"),
+        ("{anyOf: []}", "anyOf", "nothing can fit"),
+        ("{pattern: '('}", "pattern", "not supported"),
+        ("{format: email}", "format", "ipv4, ipv6, uuid, uri-reference"),
+    ] {
+        let errors = errors(&small(
+            "{type: string}\n      responses",
+            &format!("{schema}\n      responses"),
+        ));
+        let pointer = format!("{at}/{key}");
+        let found = errors.iter().find(|(at, message)| *at == pointer && message.contains(part));
+        assert!(found.is_some(), "{schema}: {errors:?}");
+    }
+}
 
 #[test]
 fn a_form_can_be_closed() {
@@ -72,4 +105,86 @@ fn a_choice_must_be_clear() {
     let alone =
         choice(two, "{propertyName: kind}", a_b).replace("discriminator: {propertyName: kind}", "");
     assert!(errors(&alone)[0].1.contains("without each other"));
+}
+
+#[test]
+fn lists_are_bounded_at_n_and_n_plus_one() {
+    let numbered = |prefix: &str, count: usize, suffix: &str| {
+        (0..count).map(|at| format!("{prefix}{at}{suffix}")).collect::<Vec<_>>().join(", ")
+    };
+    let told = |document: String, part: &str| {
+        errors(&document).iter().any(|(_, message)| message.contains(part))
+    };
+    let properties = |count: usize| {
+        let to = format!("properties: {{{}}}", numbered("p", count, ": {}"));
+        small("properties:\n                p: {type: string}", &to)
+    };
+    assert!(errors(&properties(64)).is_empty());
+    assert!(told(properties(65), "at most 64 parameters"));
+    let listed = |count: usize| {
+        small("p: {type: string}", &format!("p: {{enum: [{}]}}", numbered("v", count, "")))
+    };
+    assert!(errors(&listed(256)).is_empty());
+    assert!(told(listed(257), "over 256 values"));
+    let headers = |count: usize| {
+        let from =
+            "parameters:\n        - {name: X-A, in: header, schema: {type: string, minLength: 1}}";
+        small(
+            from,
+            &format!("parameters: [{}]", numbered("{name: X-", count, ", in: header, schema: {}}")),
+        )
+    };
+    assert!(errors(&headers(64)).is_empty());
+    assert!(told(headers(65), "over 64 parameters"));
+    let branches = |count: usize| {
+        let branches = numbered("{properties: {kind: {const: v", count, "}}}");
+        choice(&format!("[{branches}]"), "{propertyName: kind}", "S: {}")
+    };
+    assert!(errors(&branches(64)).is_empty());
+    assert!(told(branches(65), "over 64 branches"));
+    let name = |bytes: usize| {
+        small("p: {type: string}", &format!("? {}\n                : {{}}", "p".repeat(bytes)))
+    };
+    assert!(errors(&name(128)).is_empty());
+    assert!(told(name(129), "must be a name"));
+}
+
+#[test]
+fn an_error_of_its_own_belongs_to_a_list() {
+    let grant = "x-corgate-error: unsupported_grant_type";
+    let at = format!("{SCHEMA}/properties/p");
+    refuses("p: {type: string}", &format!("p: {{{grant}}}"), &at, "needs an `enum`");
+    let listed =
+        compile("small", &small("p: {type: string}", &format!("p: {{enum: [a], {grant}}}")));
+    assert_eq!(form(&listed.unwrap(), "p=b"), Err(Fault::GrantUnsupported("p must be a".into())));
+    // Where there is no common part, a branch says it.
+    let branches = format!("[{{properties: {{kind: {{const: x, {grant}}}}}}}]");
+    let chosen = compile("small", &choice(&branches, "{propertyName: kind}", "S: {}")).unwrap();
+    assert_eq!(form(&chosen, "kind=y"), Err(Fault::GrantUnsupported("kind must be x".into())));
+    let own = "common: {}\n                kind: {x-corgate-refusal: no such kind}";
+    let refused = small("p: {type: string}", own).replace(
+        "              type: object",
+        "              oneOf: [{properties: {kind: {const: x}}}]\n              \
+         discriminator: {propertyName: kind}\n              type: object",
+    );
+    let told = form(&compile("small", &refused).unwrap(), "kind=y").unwrap_err();
+    assert_eq!(told.sentence(), "no such kind");
+}
+
+#[test]
+fn names_must_be_fit_for_sentences() {
+    refuses(
+        "p: {type: string}",
+        "'p\"': {}",
+        &format!("{SCHEMA}/properties/p\""),
+        "must be a name",
+    );
+    let required = "type: object\n              required: ['']";
+    refuses("type: object", required, &format!("{SCHEMA}/required/0"), "must be a name");
+    let content = "application/x-www-form-urlencoded";
+    let two = format!("{content};a=b: {{schema: {{}}}}\n          {content}:");
+    let twice = small(&format!("{content}:"), &two);
+    assert!(errors(&twice)[0].1.contains("stands twice"));
+    let nested = small("p: {type: string}", "p: {anyOf: [{anyOf: [{const: a}]}]}");
+    assert!(errors(&nested)[0].1.contains("`anyOf` in `anyOf`"));
 }

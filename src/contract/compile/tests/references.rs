@@ -1,4 +1,4 @@
-//! References: followed, never in a circle, and bounded.
+//! `$ref`, and its bounds.
 
 use super::*;
 
@@ -33,20 +33,18 @@ fn references_are_bounded_in_length_and_in_number() {
     let chain = |links: usize| {
         let link = |at: usize| format!("    S{at}: {{$ref: '#/components/schemas/S{}'}}\n", at + 1);
         let links: String = (0..links).map(link).collect();
-        let last = format!("    S{}: {{type: string}}", node::REFERENCES_MAX);
+        let last = format!("    S{}: {{type: string}}", reference::REFERENCES_MAX);
         small("    S: {type: string}", &format!("{links}{last}"))
     };
-    assert!(errors(&chain(node::REFERENCES_MAX)).is_empty());
-    let over = chain(node::REFERENCES_MAX)
+    assert!(errors(&chain(reference::REFERENCES_MAX)).is_empty());
+    let over = chain(reference::REFERENCES_MAX)
         .replace("S16: {type: string}", "S16: {$ref: '#/components/schemas/S17'}\n    S17: {}");
     assert!(errors(&over)[0].1.contains("one in the other"));
 
-    let fan = |at: usize| {
-        let next = format!("{{$ref: '#/components/schemas/F{}'}}", at + 1);
-        format!("    F{at}: {{anyOf: [{}]}}\n", vec![next; 10].join(", "))
-    };
-    let bomb: String = (0..10).map(fan).collect();
-    let bomb = small("    S: {type: string}", &format!("{bomb}    F10: {{type: string}}"))
-        .replace("p: {type: string}", "p: {$ref: '#/components/schemas/F0'}");
+    let alternatives = vec!["{$ref: '#/components/schemas/T'}"; 400].join(", ");
+    let property = |at: usize| format!("q{at}: {{$ref: '#/components/schemas/S'}}");
+    let properties: Vec<String> = (0..60).map(property).collect();
+    let bomb = small("S: {type: string}", &format!("S: {{anyOf: [{alternatives}]}}\n    T: {{}}"))
+        .replace("p: {type: string}", &properties.join("\n                "));
     assert!(errors(&bomb)[0].1.contains("objects to be read"));
 }

@@ -1,0 +1,179 @@
+//! The `routes.toml` of a world: what a test leaves out is sensible.
+//!
+//! This file decides the defaults. It must not know what they are tested for.
+
+use std::fs;
+
+use corgate::edge;
+use corgate::routes::{self, Colour, RouteTable, SystemSources};
+use corgate::sim::bank::Bank;
+
+use super::{Notes, World, bank, entry, notes, pki};
+use crate::ask::{BANK, BASE};
+
+/// What is special about a world. Each text is TOML, for the section of that name.
+pub(crate) struct Setup {
+    gateway: String,
+    tls: String,
+    limits: String,
+    api: String,
+    contract: String,
+    client: String,
+    target: String,
+    upstream: Option<String>,
+    more: String,
+    bank: Option<Bank>,
+    edit: Option<Box<dyn FnOnce(&mut RouteTable)>>,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        let none = String::new;
+        Self {
+            gateway: none(),
+            tls: none(),
+            limits: none(),
+            api: none(),
+            contract: "blink-fi".to_owned(),
+            client: "targets = [\"*\"]".to_owned(),
+            target: none(),
+            upstream: None,
+            more: none(),
+            bank: None,
+            edit: None,
+        }
+    }
+
+    pub(crate) fn gateway(self, lines: &str) -> Self {
+        Self { gateway: lines.to_owned(), ..self }
+    }
+
+    pub(crate) fn tls(self, lines: &str) -> Self {
+        Self { tls: lines.to_owned(), ..self }
+    }
+
+    pub(crate) fn limits(self, lines: &str) -> Self {
+        Self { limits: lines.to_owned(), ..self }
+    }
+
+    pub(crate) fn api(self, lines: &str) -> Self {
+        Self { api: lines.to_owned(), ..self }
+    }
+
+    pub(crate) fn contract(self, name: &str) -> Self {
+        Self { contract: name.to_owned(), ..self }
+    }
+
+    /// The lines of client 1; `targets` among them.
+    pub(crate) fn client(self, lines: &str) -> Self {
+        Self { client: lines.to_owned(), ..self }
+    }
+
+    pub(crate) fn target(self, lines: &str) -> Self {
+        Self { target: lines.to_owned(), ..self }
+    }
+
+    /// Where the bank is, for the gateway; its real place if left out.
+    pub(crate) fn upstream(self, upstream: &str) -> Self {
+        Self { upstream: Some(upstream.to_owned()), ..self }
+    }
+
+    /// Tables at the end of the file.
+    pub(crate) fn more(mut self, tables: &str) -> Self {
+        self.more.push_str(tables);
+        self
+    }
+
+    /// One more bank.
+    pub(crate) fn target_at(self, id: &str, port: u16, lines: &str) -> Self {
+        self.more(&format!(
+            "\n[[target]]\nid = \"{id}\"\nupstream = \"https://127.0.0.1:{port}\"\n\
+             allow_private_addresses = true\n{lines}\n"
+        ))
+    }
+
+    /// One more client.
+    pub(crate) fn and_client(self, number: usize, lines: &str) -> Self {
+        let entry = entry(number, lines);
+        self.more(&entry)
+    }
+
+    /// Another bank than a correct one.
+    pub(crate) fn bank(self, bank: Bank) -> Self {
+        Self { bank: Some(bank), ..self }
+    }
+
+    /// Changes the table after it was loaded: into what no file could say.
+    pub(crate) fn edit(self, edit: impl FnOnce(&mut RouteTable) + 'static) -> Self {
+        Self { edit: Some(Box::new(edit)), ..self }
+    }
+
+    fn text(&self, bank: &Bank) -> String {
+        let Self { gateway, tls, limits, api, contract, client, target, more, .. } = self;
+        let place = format!("\"https://127.0.0.1:{}\"", bank.address().port());
+        let upstream = self.upstream.as_ref().unwrap_or(&place);
+        let client = entry(1, client);
+        format!(
+            r#"
+[gateway]
+listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+workers = 1
+drain_timeout = "2s"
+{gateway}
+[gateway.tls]
+cert = "edge.pem"
+key = "edge.key"
+client_ca = "clients-ca.pem"
+{tls}
+[gateway.limits]
+{limits}
+[gateway.access_log]
+path = "access.log"
+[[api]]
+contract = "{contract}"
+base_path = "{BASE}"
+{api}
+{client}
+[target_defaults]
+tls = {{ ca = "banks-ca.pem", cert = "hub.pem", key = "hub.key" }}
+timeouts = {{ connect = "10s", first_byte = "20s", total = "20s" }}
+[[target]]
+id = "{BANK}"
+upstream = {upstream}
+allow_private_addresses = true
+{target}
+{more}
+"#
+        )
+    }
+
+    /// Whether the table loads; what is wrong with it, if not.
+    pub(crate) fn load(&self, bank: &Bank) -> Result<RouteTable, String> {
+        let folder = tempfile::tempdir().unwrap();
+        self.load_in(folder.path(), bank)
+    }
+
+    fn load_in(&self, folder: &std::path::Path, bank: &Bank) -> Result<RouteTable, String> {
+        pki().write(folder).unwrap();
+        let file = folder.join("routes.toml");
+        fs::write(&file, self.text(bank)).unwrap();
+        let loaded = routes::load(&file, &SystemSources);
+        loaded.map(|loaded| loaded.table).map_err(|report| report.render(Colour::Never))
+    }
+
+    /// Starts the gateway, and the bank if the test brings none.
+    #[track_caller]
+    pub(crate) fn start(mut self) -> World {
+        notes::listen();
+        let bank = self.bank.take().unwrap_or_else(bank);
+        let folder = tempfile::tempdir().unwrap();
+        let table = self.load_in(folder.path(), &bank);
+        let mut table = table.unwrap_or_else(|report| panic!("{report}"));
+        if let Some(edit) = self.edit {
+            edit(&mut table);
+        }
+        let running = edge::start(table).unwrap();
+        World { bank, notes: Notes::default(), running: Some(running), folder }
+    }
+}
