@@ -47,6 +47,8 @@ fn faults_markdown() -> String {
         .to_owned();
     for fault in tables::faults() {
         let tables::FaultRow { code, status, error, origin, sentence, meaning } = fault;
+        // What follows a semicolon is for whoever reads the code: what the variant carries.
+        let meaning = meaning.split(';').next().unwrap_or_default().trim_end_matches('.');
         text.push_str(&format!(
             "| `{code}` | {status} | `{error}` | {origin} | {sentence} | {meaning} |\n"
         ));
