@@ -3,7 +3,6 @@
 //!     cargo bench --no-default-features --bench core [-- NAME]
 
 #![expect(
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
