@@ -4,7 +4,7 @@
 //! This module decides what a table means and says what is wrong with a bad one. It must not know
 //! how requests travel.
 //!
-//! [`load`] asks [`Sources`] for the files, `page` and `pieces` parse one, `reader` walks its
+//! [`load()`] asks [`Sources`] for the files, `page` and `pieces` parse one, `reader` walks its
 //! tables by the [`mod@reference`], and `gateway`, `api`, `client` and `target` make the
 //! [`mod@table`] of them.
 
