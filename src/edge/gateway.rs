@@ -99,7 +99,7 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         peer: &link.peer,
         banks: &banks,
         entropy: Random,
-        refusing: stage == Stage::Refusing,
+        refusing: matches!(stage, Stage::Refusing | Stage::Over),
     };
     let body = TimedBody { incoming, deadline: link.body_timeout };
     let mut answer = exchange(setting, &head, body, &mut entry.record).await;
