@@ -106,10 +106,7 @@ impl Scan {
         else {
             return Err(Fault::HttpMalformed("request line"));
         };
-        if method.is_empty()
-            || method.len() > METHOD_BYTES_MAX
-            || !method.iter().all(|b| is_tchar(*b))
-        {
+        if method.is_empty() || method.len() > METHOD_BYTES_MAX || !is_token(method) {
             return Err(Fault::HttpMalformed("method"));
         }
         if target.len() > limits.uri_bytes_max {
@@ -138,10 +135,10 @@ impl Scan {
         };
         let (name, value) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..));
         let value = value.unwrap_or_default();
-        if name.is_empty() || !name.iter().all(|byte| is_tchar(*byte)) {
+        if name.is_empty() || !is_token(name) {
             return Err(Fault::HttpMalformed("field name"));
         }
-        if !value.iter().all(|byte| is_field_byte(*byte)) {
+        if !is_field_value(value) {
             return Err(Fault::HttpMalformed("control character in a field value"));
         }
         match name.len() {
@@ -247,31 +244,52 @@ fn check_host(host: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// `tchar` (RFC 9110 section 5.6.2).
-const fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
+/// Whether all of it is `tchar` (RFC 9110 section 5.6.2).
+fn is_token(text: &[u8]) -> bool {
+    // Looked up and not stopped early: a head is mostly names and values, and this is their cost.
+    text.iter().fold(true, |all, byte| all & is_tchar(*byte))
 }
 
-/// `field-vchar`, space and tab (RFC 9110 section 5.5): no control character, so no bare CR.
-const fn is_field_byte(byte: u8) -> bool {
-    matches!(byte, b'\t' | 0x20..=0x7e | 0x80..=0xff)
+#[expect(clippy::indexing_slicing, reason = "every byte is an index into 256 entries")]
+fn is_tchar(byte: u8) -> bool {
+    TCHARS[byte as usize]
+}
+
+static TCHARS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        #[expect(clippy::indexing_slicing, reason = "every byte is an index into 256 entries")]
+        {
+            table[byte as usize] = byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'!' | b'#'
+                        | b'$'
+                        | b'%'
+                        | b'&'
+                        | b'\''
+                        | b'*'
+                        | b'+'
+                        | b'-'
+                        | b'.'
+                        | b'^'
+                        | b'_'
+                        | b'`'
+                        | b'|'
+                        | b'~'
+                );
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// Whether all of it is `field-vchar`, space or tab (RFC 9110 section 5.5): no control character,
+/// so no bare CR.
+fn is_field_value(text: &[u8]) -> bool {
+    // Without an early stop the compiler looks at many bytes at once.
+    text.iter().fold(true, |all, byte| all & ((*byte >= 0x20 && *byte != 0x7f) || *byte == b'\t'))
 }
 
 #[cfg(test)]
