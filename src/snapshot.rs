@@ -7,14 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use governor::clock::DefaultClock;
 use http::HeaderValue;
 
 use crate::breaker::Breaker;
 use crate::callers::{Callers, keep_or_make, wire_id};
 use crate::fault::{Fault, Origin};
 use crate::ids::TargetId;
-use crate::limiter::Gate;
+use crate::limiter::{Gate, clock};
 use crate::routes::{Api, RouteTable, Target};
 
 /// A loaded table, ready to serve.
@@ -162,7 +161,7 @@ impl Route {
             target.limit,
             old.and_then(|old| old.gate.as_ref()),
             Gate::quota,
-            |quota| Gate::new(quota, DefaultClock::default()),
+            |quota| Gate::new(quota, clock()),
         );
         Arc::new(Self {
             target: target.clone(),
