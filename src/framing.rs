@@ -40,6 +40,8 @@ pub struct Scan {
     transfer_encoding: bool,
     authority: Option<(usize, usize)>,
     host_value: Option<(usize, usize)>,
+    /// The verdict on a bad head. It stands, however often the reader is asked again.
+    refused: Option<Fault>,
 }
 
 impl Scan {
@@ -48,6 +50,15 @@ impl Scan {
     /// # Errors
     /// The fault that the head earned. Every one of them closes the connection.
     pub fn read(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, Fault> {
+        if let Some(fault) = &self.refused {
+            return Err(fault.clone());
+        }
+        let verdict = self.read_lines(bytes, limits);
+        self.refused = verdict.as_ref().err().cloned();
+        verdict
+    }
+
+    fn read_lines(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, Fault> {
         while let Some(rest) = bytes.get(self.line_start..) {
             let Some(length) = memchr::memchr(b'\n', rest) else { break };
             let start = self.line_start;

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -54,6 +54,10 @@ pub(super) struct Progress {
     hurry: Cell<bool>,
     in_flight: Cell<u32>,
     fault: RefCell<Option<Fault>>,
+    /// Part of a head has come.
+    partial: Cell<bool>,
+    /// Who is to look at a bad head once nothing is in flight.
+    postponed: RefCell<Option<Waker>>,
 }
 
 impl Progress {
@@ -64,6 +68,8 @@ impl Progress {
             hurry: Cell::new(false),
             in_flight: Cell::new(0),
             fault: RefCell::new(None),
+            partial: Cell::new(false),
+            postponed: RefCell::new(None),
         })
     }
 
@@ -83,10 +89,16 @@ impl Progress {
         self.in_flight.set(self.in_flight.get() + 1);
     }
 
-    /// An exchange ended; the connection may be idle from now on.
+    /// An exchange ended; the connection may be idle from now on, or wait for the rest of a head
+    /// that began behind it.
     pub(super) fn end(&self, now: Instant) {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
-        self.enter(Phase::Idle, now);
+        let partial = self.partial.get();
+        self.enter(if partial { Phase::Head } else { Phase::Idle }, now);
+        self.hurry.set(self.hurry.get() || partial);
+        if let Some(waker) = self.postponed.take() {
+            waker.wake();
+        }
     }
 
     /// Exchanges under way.
@@ -160,6 +172,7 @@ impl<S> Guard<S> {
             }
             let Some(head) = self.scan.read(waiting, &self.limits)? else { return Ok(()) };
             self.scan = Scan::default();
+            self.progress.partial.set(false);
             self.released = head.bytes;
             self.body_left = head.body_bytes;
         }
@@ -216,8 +229,9 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
             }
             if let Err(fault) = self.release() {
                 if self.progress.in_flight() > 0 {
-                    // A pipelined request is bad; the one before it gets its answer first. The
-                    // library asks again when it is done.
+                    // A pipelined request is bad; the one before it gets its answer first. No byte
+                    // will come that could wake the library then.
+                    self.progress.postponed.replace(Some(cx.waker().clone()));
                     return Poll::Pending;
                 }
                 self.progress.fault.replace(Some(fault));
@@ -235,8 +249,9 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    let head_is_late = !self.waiting().is_empty() && self.body_left == 0;
-                    self.progress.hurry.set(self.progress.hurry.get() || head_is_late);
+                    let partial = !self.waiting().is_empty() && self.body_left == 0;
+                    self.progress.partial.set(partial);
+                    self.progress.hurry.set(self.progress.hurry.get() || partial);
                     return Poll::Pending;
                 }
             }

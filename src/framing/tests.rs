@@ -112,6 +112,16 @@ fn limits_hold_at_n_and_n_plus_1() {
 }
 
 #[test]
+fn a_bad_head_stays_bad_when_it_is_read_again() {
+    let head = "POST / HTTP/1.1\r\nHost: h\r\nX: y\nContent-Length: 1\r\n\r\n";
+    let mut scan = Scan::default();
+    for _ in 0..3 {
+        let verdict = scan.read(head.as_bytes(), &LIMITS);
+        assert_eq!(verdict, Err(Fault::HttpMalformed("bare LF")));
+    }
+}
+
+#[test]
 fn an_endless_line_is_cut_without_its_end() {
     let long = "a".repeat(LIMITS.head_bytes_max);
     assert_eq!(read(&format!("GET /{long}")), Err(Fault::UriTooLong));

@@ -63,7 +63,10 @@ impl Answer {
     }
 
     fn check_marks(&self) {
-        assert!(matches!(self.header("x-corapi-source"), Some("PLATFORM" | "PROVIDER")));
+        assert!(
+            matches!(self.header("x-corapi-source"), Some("PLATFORM" | "PROVIDER")),
+            "{self:?}"
+        );
         assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
         assert_eq!(self.header("pragma"), Some("no-cache"), "{self:?}");
         for name in ["server", "set-cookie", "via", "keep-alive", "transfer-encoding", "upgrade"] {

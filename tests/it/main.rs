@@ -17,13 +17,21 @@ mod both;
 
 mod answer;
 mod ask;
+mod h2;
 mod wire;
 mod world;
 
+mod bank_faults;
+mod bank_reach;
 mod bodies;
+mod breaker;
 mod heads;
+mod http2;
 mod identity;
 mod knobs;
+mod order;
+mod pool;
 mod rates;
+mod smuggling;
 mod targets;
 mod transport;

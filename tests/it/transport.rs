@@ -170,6 +170,15 @@ fn row_4_4_28_a_slow_head_on_a_connection_that_was_good_before() {
 }
 
 #[test]
+fn row_4_4_28_a_slow_head_that_began_behind_a_good_request() {
+    let (world, mut wire) = hasty();
+    wire.send([Ask::magic("sim-delay-50").bytes(), b"POST ".to_vec()].concat());
+    wire.answer().good();
+    wire.refused_for_good(408, "invalid_request", "request timed out").logged("head_timeout");
+    world.bank_heard(1);
+}
+
+#[test]
 fn row_4_4_28_a_slow_body() {
     let (world, mut wire) = hasty();
     let bytes = Ask::token().bytes();

@@ -26,7 +26,7 @@ use tokio::runtime::{Builder, Handle};
 
 pub(crate) use self::bank::{Stub, bank, bank_with, closed_port, listening};
 pub(crate) use self::notes::Notes;
-pub(crate) use self::pki::{client_id, entry, pki, tls_of};
+pub(crate) use self::pki::{client_config, client_id, entry, pki, tls_of};
 pub(crate) use self::setup::Setup;
 use crate::answer::{Answer, Correlation};
 use crate::ask::{Ask, Http};

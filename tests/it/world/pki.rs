@@ -40,6 +40,20 @@ pub(crate) fn tls_of(number: usize) -> ClientTls {
     ClientTls::new(pki().hub_ca.cert(), Some(identity)).unwrap()
 }
 
+/// The same, for a client library of the test's own.
+pub(crate) fn client_config(number: usize) -> rustls::ClientConfig {
+    let identity = &shared().clients[number - 1];
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(pki().hub_ca.cert().clone()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![identity.cert().clone()], identity.key())
+        .unwrap()
+}
+
 /// The `[[client]]` of a client, with these lines in it.
 pub(crate) fn entry(number: usize, lines: &str) -> String {
     let (id, print) = (client_id(number), shared().clients[number - 1].fingerprint());
