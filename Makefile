@@ -1,7 +1,7 @@
 # The commands that README names. Everything is built by cargo; this file only sees to what cargo
 # can't: a C compiler and cmake, which the TLS and compression libraries are built with.
 
-.PHONY: demo demo-stay test lint bench bench-core doc tools
+.PHONY: demo demo-stay test lint bench bench-haproxy tools
 CARGO ?= cargo
 
 # The story: two simulated banks, the gateway, a client; ends with 0 if all went as expected.
@@ -26,12 +26,13 @@ lint: tools
 # Times of the pure core; with valgrind, also its instruction counts, which do not depend on the
 # machine's mood.
 bench: tools
-	$(CARGO) bench --locked --bench core
+	$(CARGO) bench --locked --no-default-features --bench core
 	benches/instructions.sh
 
-# CPU per request beside HAProxy, both with the whole contract: see benches/README.md.
+# CPU per request beside HAProxy, both with the whole contract: see README.
 bench-haproxy: tools
-	benches/haproxy/run.sh
+	$(CARGO) build --locked --release
+	python3 benches/haproxy/run.py
 
 tools:
 	@missing=""; \

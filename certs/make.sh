@@ -89,8 +89,10 @@ openssl ca -config "$work/ca.cnf" -gencrl -keyfile clients-ca.key -cert clients-
     -out clients.crl.pem 2>/dev/null
 chmod 644 ./*.pem
 
+# What a client's entry in routes.toml names, by value or as "${file:certs/dev/ID.sha256}".
 echo "Development certificates in $folder, for $days days. For routes.toml:"
 for id in CIDX0000000001 CIDX0000000002 CIDX0000000003; do
     digits=$(openssl x509 -in "$id.pem" -noout -fingerprint -sha256 | cut -d= -f2)
+    echo "sha256:$digits" >"$id.sha256"
     echo "$id  certificates = [\"sha256:$digits\"]"
 done

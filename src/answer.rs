@@ -4,6 +4,8 @@
 //! `X-Correlation-ID`, `X-CorAPI-Source`, `no-store`; and how a fault looks. It must not know how
 //! answers are sent.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, PRAGMA, RETRY_AFTER,
@@ -13,7 +15,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::fault::{Fault, Limited, Name};
 use crate::ids::CorrelationId;
-use crate::limiter::whole_seconds;
 
 /// The correlation header, in and out.
 pub const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -148,6 +149,12 @@ fn add_limit_fields(headers: &mut HeaderMap, limited: &Limited) {
     insert_text(headers, RATELIMIT, &format!("\"{name}\";r=0;t={}", whole_seconds(wait)));
 }
 
+/// Seconds, rounded up, at least one: what `Retry-After` and `RateLimit` can say.
+pub fn whole_seconds(duration: Duration) -> u64 {
+    let partial = u64::from(duration.subsec_nanos() > 0);
+    (duration.as_secs() + partial).max(1)
+}
+
 fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name, value);
@@ -164,8 +171,6 @@ fn error_body(fault: &Fault, error_uri: Option<&Name>) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::fault::LimitScope;
 
@@ -223,5 +228,12 @@ mod tests {
         let answer = Answer::of_fault(&Fault::QueryRefused, manner);
         let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(json["error_uri"], "https://hub.example/errors");
+    }
+
+    #[test]
+    fn seconds_round_up_and_are_never_zero() {
+        assert_eq!(whole_seconds(Duration::ZERO), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1001)), 2);
+        assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
     }
 }

@@ -7,12 +7,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use governor::clock::DefaultClock;
 use http::HeaderValue;
 
 use crate::fault::Fault;
 use crate::ids::{ClientId, Fingerprint, TargetId};
-use crate::limiter::{Gate, KeyedGate};
+use crate::limiter::{Gate, KeyedGate, clock};
 use crate::routes::{Client, ClientStatus, Quota, RouteTable};
 
 /// What the connection says about the other side.
@@ -107,13 +106,13 @@ impl Caller {
             client.limit,
             old.and_then(|old| old.gate.as_ref()),
             Gate::quota,
-            |quota| Gate::new(quota, DefaultClock::default()),
+            |quota| Gate::new(quota, clock()),
         );
         let target_gate = keep_or_make(
             client.target_limit,
             old.and_then(|old| old.target_gate.as_ref()),
             KeyedGate::quota,
-            |quota| KeyedGate::new(quota, DefaultClock::default()),
+            |quota| KeyedGate::new(quota, clock()),
         );
         Self { client: client.clone(), wire_id: wire_id(client.id.as_str()), gate, target_gate }
     }

@@ -120,8 +120,10 @@ impl Contract {
 
 /// A built-in contract, for the tests of its rules.
 #[cfg(test)]
-fn built_in(name: &str) -> Contract {
-    let documents = Contract::BUILT_IN;
-    let (_, document) = documents.iter().find(|(known, _)| *known == name).unwrap();
-    Contract::compile(name, document).unwrap()
+fn built_in(name: &str) -> &'static Contract {
+    static CONTRACTS: std::sync::LazyLock<Vec<Contract>> = std::sync::LazyLock::new(|| {
+        let compile = |(name, document)| Contract::compile(name, document).unwrap();
+        Contract::BUILT_IN.into_iter().map(compile).collect()
+    });
+    CONTRACTS.iter().find(|contract| *contract.name == *name).unwrap()
 }

@@ -37,6 +37,9 @@ use sockets::Bound;
 use crate::routes::RouteTable;
 use crate::snapshot::Snapshot;
 
+/// How long a gateway whose drain is over still says 503 to those who ask.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Why a gateway did not start.
 #[derive(Debug)]
 pub struct StartError {
@@ -141,8 +144,8 @@ fn warn_of_broken_tls(hub: &Hub) {
 }
 
 impl Running {
-    /// Drains and stops: accepts nothing new, finishes what is open, cuts what is left when the
-    /// table's `drain_timeout` is over.
+    /// Drains and stops: accepts nothing new and finishes what is open; when the table's
+    /// `drain_timeout` is over, refuses what still comes and soon cuts what is left.
     pub fn stop(mut self) {
         self.drain();
     }
@@ -159,11 +162,10 @@ impl Running {
 
     fn drain(&mut self) {
         self.hub.advance(Stage::Leaving);
-        let end = now() + self.drain_timeout;
-        while now() < end && !self.workers.iter().all(JoinHandle::is_finished) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.wait_for_workers(self.drain_timeout);
         self.hub.advance(Stage::Refusing);
+        self.wait_for_workers(LAST_WORDS);
+        self.hub.advance(Stage::Over);
         for worker in self.workers.drain(..) {
             if worker.join().is_err() {
                 tracing::error!("a worker panicked");
@@ -171,6 +173,14 @@ impl Running {
         }
         if let Some(admin) = self.admin_thread.take() {
             admin.stop();
+        }
+    }
+
+    /// Waits until all workers are done, but no longer than `most`.
+    fn wait_for_workers(&self, most: Duration) {
+        let end = now() + most;
+        while now() < end && !self.workers.iter().all(JoinHandle::is_finished) {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -1,6 +1,6 @@
 //! The walk: one request, from its head to its answer, in one place and in one order.
 //!
-//! Read [`walk`] from the top: it is the order of CONTRACT 4.2, and which of two errors wins is
+//! Read `walk` from the top: it is the order of CONTRACT 4.2, and which of two errors wins is
 //! decided by nothing else. Each step takes what the step before gave. The sockets are behind two
 //! traits, [`RequestBody`] and [`Banks`], so that the whole walk runs without any.
 

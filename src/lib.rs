@@ -7,9 +7,9 @@
 //! |---|---|---|
 //! | 4 | `main`, [`cli`], [`sim`] | everything; wires, decides nothing |
 //! | 3 | [`edge`] | tokio, hyper, tower, rustls, pingora: sockets and the process |
-//! | 2 | [`exchange`], [`callers`], [`limiter`], [`record`], [`snapshot`], [`trace_context`] | the walk, with the edge behind two traits |
-//! | 1 | [`contract`], [`routes`], [`dialect`] | the rules: documents and tables in, decisions out |
-//! | 0 | [`ids`], [`fault`], [`oauth`] | words |
+//! | 2 | [`exchange`], [`breaker`], [`callers`], [`limiter`], [`record`], [`snapshot`], [`trace_context`] | the walk, with the edge behind two traits |
+//! | 1 | [`answer`], [`contract`], [`dialect`], [`framing`], [`routes`] | the rules: documents and tables in, decisions out |
+//! | 0 | [`fault`], [`ids`], [`oauth`] | words |
 //!
 //! Floors 0 to 2 are pure: no sockets, no clock they were not handed, no logging. They build
 //! without any feature (`cargo check --no-default-features`), and `tests/tidy.rs` keeps it so.

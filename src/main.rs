@@ -4,7 +4,7 @@
 //! Exit codes: 0 is good; 1 is a refusal (a file set aside, an answer that was not expected); 2 is
 //! a usage or configuration error. This file must not know what any command does.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -31,8 +31,17 @@ fn main() -> ExitCode {
 
 /// The process's log: to standard error, at the level of `RUST_LOG`.
 fn start_log(format: LogFormat, default: LevelFilter) {
-    let filter = EnvFilter::builder().with_default_directive(default.into()).from_env_lossy();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let asked = std::env::var_os("RUST_LOG").is_some();
+    let filter = if asked {
+        EnvFilter::from_default_env()
+    } else {
+        // The chassis speaks of signals that corgate made up for it; what matters is said by us.
+        EnvFilter::new(format!("{default},pingora_core=warn"))
+    };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

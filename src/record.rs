@@ -4,7 +4,6 @@
 //! numbers. There is no field that a token, a code, a username or a secret could get into. It must
 //! not know where lines go, and it reads no clock.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,8 +83,8 @@ pub struct Record<'s> {
 /// What the connection adds to a line.
 #[derive(Debug, Clone, Copy)]
 pub struct Connection<'a> {
-    /// Where the caller is.
-    pub peer: IpAddr,
+    /// The caller's address, as text.
+    pub peer: &'a str,
     /// `http/1.0`, `http/1.1` or `h2`.
     pub protocol: &'static str,
     /// `1.2`, `1.3`, or none on a plain listener.
@@ -117,7 +116,7 @@ impl Record<'_> {
             line.text("refused_id_hash", &format!("{:08x}", refused.hash));
         }
         self.write_parties(&mut line);
-        line.text("peer", &connection.peer.to_string());
+        line.text("peer", connection.peer);
         line.text("protocol", connection.protocol);
         line.maybe("tls", connection.tls);
         self.write_outcome(&mut line);
@@ -151,8 +150,7 @@ impl Record<'_> {
 
     fn write_trail(&self, line: &mut Line<'_>) {
         if let (Some(route), Some(endpoint)) = (self.route, self.trail.endpoint) {
-            let origin = route.target.upstream.get(endpoint).map(ToString::to_string);
-            line.maybe("endpoint", origin.as_deref());
+            line.maybe("endpoint", route.origins.get(endpoint).map(|origin| &**origin));
             line.flag("reused", self.trail.reused);
         }
         if self.trail.dials > 0 {
@@ -165,10 +163,10 @@ impl Record<'_> {
             line.number("provider_us", micros(duration));
         }
         if let Some(trace) = self.trace {
-            line.text("trace_id", &trace.to_string());
+            line.text("trace_id", trace.hex().as_str());
         }
         if let Some(trace) = self.caller_trace {
-            line.text("caller_trace_id", &trace.to_string());
+            line.text("caller_trace_id", trace.hex().as_str());
         }
     }
 }
@@ -230,15 +228,13 @@ impl Line<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use http::HeaderValue;
 
     use super::*;
 
     fn line(record: &Record<'_>) -> serde_json::Value {
         let connection = Connection {
-            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            peer: "127.0.0.1",
             protocol: "http/1.1",
             tls: Some("1.3"),
             time: "2026-01-02T03:04:05.678Z",

@@ -4,8 +4,9 @@
 //! This module decides what a table means and says what is wrong with a bad one. It must not know
 //! how requests travel.
 //!
-//! [`load`] asks [`sources`] for the files, [`page`] parses one, [`reader`] walks its tables by
-//! the [`reference`], and `gateway`, `api`, `client` and `target` make the [`table`] of them.
+//! [`load()`] asks [`Sources`] for the files, `page` and `pieces` parse one, `reader` walks its
+//! tables by the [`mod@reference`], and `gateway`, `api`, `client` and `target` make the
+//! [`mod@table`] of them.
 
 mod api;
 mod client;
@@ -17,6 +18,7 @@ mod insecure;
 mod load;
 mod origin;
 mod page;
+mod pieces;
 mod problem;
 mod reader;
 pub mod reference;

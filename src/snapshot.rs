@@ -7,14 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use governor::clock::DefaultClock;
 use http::HeaderValue;
 
 use crate::breaker::Breaker;
 use crate::callers::{Callers, keep_or_make, wire_id};
 use crate::fault::{Fault, Origin};
 use crate::ids::TargetId;
-use crate::limiter::Gate;
+use crate::limiter::{Gate, clock};
 use crate::routes::{Api, RouteTable, Target};
 
 /// A loaded table, ready to serve.
@@ -35,6 +34,8 @@ pub struct Route {
     pub target: Arc<Target>,
     /// Its id, as the value of a header field.
     pub wire_id: HeaderValue,
+    /// Its addresses as text, for the record.
+    pub origins: Vec<Box<str>>,
     /// Different for each entry that ever was: what a worker keys its connections by, so that a
     /// changed entry gets new ones.
     pub number: u64,
@@ -160,11 +161,12 @@ impl Route {
             target.limit,
             old.and_then(|old| old.gate.as_ref()),
             Gate::quota,
-            |quota| Gate::new(quota, DefaultClock::default()),
+            |quota| Gate::new(quota, clock()),
         );
         Arc::new(Self {
             target: target.clone(),
             wire_id: wire_id(target.id.as_str()),
+            origins: target.upstream.iter().map(|origin| origin.to_string().into()).collect(),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             gate,
             breaker: Arc::new(Breaker::new(target.breaker)),

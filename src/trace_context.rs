@@ -13,9 +13,29 @@ const TRACEPARENT_BYTES: usize = 55;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceId(u128);
 
+/// A trace id's digits.
+#[derive(Debug, Clone, Copy)]
+pub struct Digits([u8; 32]);
+
+impl Digits {
+    /// The digits as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("-")
+    }
+}
+
+impl TraceId {
+    /// Its digits, without an allocation: each access line has one.
+    pub fn hex(self) -> Digits {
+        let mut digits = [b'0'; 32];
+        write_hex(&mut digits, 0, self.0, 32);
+        Digits(digits)
+    }
+}
+
 impl std::fmt::Display for TraceId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(self.hex().as_str())
     }
 }
 

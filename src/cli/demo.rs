@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_step_goes_as_expected_and_prints_the_same_each_time() {
+    fn every_step_goes_as_expected_and_prints_the_same_each_time_and_in_readme() {
         let mut transcripts = Vec::new();
         for _ in 0..2 {
             let args = DemoArgs { once: true, dir: None, port: 0 };
@@ -76,5 +76,10 @@ mod tests {
             transcripts.push(transcript);
         }
         assert_eq!(transcripts[0], transcripts[1]);
+
+        let readme = include_str!("../../README.md");
+        let (_, excerpt) = readme.split_once("<!-- demo:begin -->\n```text\n").unwrap();
+        let (excerpt, _) = excerpt.split_once("```\n<!-- demo:end -->").unwrap();
+        assert!(transcripts[0].contains(excerpt), "README's excerpt is not what is printed");
     }
 }

@@ -3,6 +3,8 @@
 //! This file decides which parameter breaks the contract and how. It must not know whose client id
 //! is right: it names the parameter, and the walk compares.
 
+use std::sync::Arc;
+
 use super::rule::{Breach, TextRule};
 use crate::fault::{Fault, Name};
 use crate::ids;
@@ -79,8 +81,6 @@ pub(super) struct ParameterRule {
     pub(super) required: bool,
     /// A client's entry may make it optional.
     pub(super) waiver: Option<Waiver>,
-    /// Whether its value is a client id.
-    pub(super) is_client_id: bool,
     /// What its value must be; two where a branch says more than the common part.
     pub(super) tests: Vec<Test>,
 }
@@ -88,7 +88,11 @@ pub(super) struct ParameterRule {
 /// A rule on a value, and what the client is told if it is broken.
 #[derive(Debug, Clone)]
 pub(super) struct Test {
-    pub(super) text: TextRule,
+    /// The schema. Shared: a common parameter is tested in each branch.
+    pub(super) text: Arc<TextRule>,
+    /// Whether the value is a client id besides.
+    pub(super) is_client_id: bool,
+    /// The sentences.
     pub(super) refusals: Refusals,
 }
 
@@ -173,14 +177,29 @@ impl ParameterRule {
             };
         };
         for test in &self.tests {
-            if let Err(breach) = test.text.check_text(value) {
-                return Err(test.refusals.fault(&self.name, breach));
-            }
-            if self.is_client_id && ids::check_party_id(value).is_err() {
-                return Err(test.refusals.fault(&self.name, Breach::Malformed));
-            }
+            test.check(value).map_err(|breach| test.refusals.fault(&self.name, breach))?;
         }
         Ok(())
+    }
+
+    /// Whether its value is a client id.
+    pub(super) fn is_client_id(&self) -> bool {
+        self.tests.iter().any(|test| test.is_client_id)
+    }
+}
+
+impl Test {
+    fn check(&self, value: &str) -> Result<(), Breach> {
+        self.text.check_text(value)?;
+        if self.is_client_id && ids::check_party_id(value).is_err() {
+            return Err(Breach::Malformed);
+        }
+        Ok(())
+    }
+
+    /// Whether `x-corgate-error` stands here without a list that it could be about.
+    pub(super) fn lacks_list(&self) -> bool {
+        self.refusals.unlisted_is_grant && self.text.listed.is_none()
     }
 }
 

@@ -6,7 +6,7 @@
 //! | file | reads |
 //! |---|---|
 //! | `load` | YAML or JSON, within bounds, no key twice |
-//! | `node` | keywords, pointers, `$ref`: what all the others walk with |
+//! | `node`, `reference` | keywords, pointers, `$ref`: what all the others walk with |
 //! | `operation` | paths, operations, responses |
 //! | `header` | header parameters |
 //! | `form`, `choice` | request bodies |
@@ -19,6 +19,7 @@ mod header;
 mod load;
 mod node;
 mod operation;
+mod reference;
 mod security;
 mod text;
 

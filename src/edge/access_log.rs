@@ -13,11 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use super::now;
 use crate::routes::AccessLog;
 
 /// Lines leave a worker when there is so much of them, or at its next tick.
-const CHUNK_BYTES: usize = 16 * 1024;
+const CHUNK_BYTES: usize = 32 * 1024;
+/// How often the writer looks whether the file was rotated away.
+const ROTATION_CHECK: Duration = Duration::from_secs(1);
 
 /// What the writer and the workers count.
 #[derive(Debug, Default)]
@@ -154,8 +158,12 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, chunks: &Receiver<Chunk>) {
+        let mut looked = now();
         while let Ok(chunk) = chunks.recv() {
-            self.sink.follow_rotation();
+            if now().saturating_duration_since(looked) >= ROTATION_CHECK {
+                looked = now();
+                self.sink.follow_rotation();
+            }
             if self.torn && self.sink.write_all(b"\n").is_ok() {
                 self.torn = false;
             }
@@ -185,6 +193,7 @@ mod tests {
             std::thread::yield_now();
         }
         std::fs::rename(&path, folder.path().join("access.log.1")).unwrap();
+        std::thread::sleep(ROTATION_CHECK);
         buffer.line(|out| out.extend_from_slice(b"two\n"));
         drop(buffer);
         thread.join().unwrap();

@@ -101,6 +101,7 @@ fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>) -> Rc<Link> {
     let opened = Instant::now();
     Rc::new(Link {
         worker,
+        peer_text: peer.address.to_string().into(),
         peer,
         tls,
         opened,
@@ -132,7 +133,7 @@ where
         .max_headers(limits.head_fields_max + 8)
         .max_buf_size(limits.head_bytes_max.max(64 * 1024) * 2)
         .serve_connection(guard, service_fn(move |request| serve(&server, request)));
-    let watch = Watch::new(&link, limits);
+    let watch = Watch::new(limits);
     let end = drive(&link, watch, |cx, leave| {
         let mut connection = Pin::new(&mut connection);
         if leave {
@@ -169,7 +170,7 @@ where
     let mut connection = pin!(connection);
     let resets_max = limits.h2_resets_max;
     let counter = link.clone();
-    let watch = Watch::new(&link, limits);
+    let watch = Watch::new(limits);
     drive(&link, watch, |cx, leave| {
         if leave {
             connection.as_mut().graceful_shutdown();
@@ -201,7 +202,7 @@ struct Watch {
 }
 
 impl Watch {
-    const fn new(_: &Rc<Link>, limits: &EdgeLimits) -> Self {
+    const fn new(limits: &EdgeLimits) -> Self {
         Self {
             idle: limits.idle_timeout,
             head: limits.head_timeout,

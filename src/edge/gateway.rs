@@ -5,7 +5,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -34,6 +33,8 @@ use crate::record::{Connection, Record};
 pub(super) struct Link {
     pub(super) worker: Rc<Worker>,
     pub(super) peer: Peer,
+    /// The peer's address as text: each of its lines has it.
+    pub(super) peer_text: Rc<str>,
     pub(super) tls: Option<&'static str>,
     pub(super) opened: Instant,
     pub(super) age_max: Duration,
@@ -75,7 +76,7 @@ pub(super) fn refuse_head(link: &Link, fault: Fault) -> (Answer, CorrelationId) 
     let entry = Entry {
         record,
         worker: &link.worker,
-        line: Line { peer: link.peer.address, protocol: "http/1.1", tls: link.tls },
+        line: Line { peer: link.peer_text.clone(), protocol: "http/1.1", tls: link.tls },
         started: Instant::now(),
         fate: Rc::new(Fate::default()),
     };
@@ -89,7 +90,8 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
     let worker = &*link.worker;
     let snapshot = worker.hub.snapshot.load_full();
     let stage = worker.hub.stage();
-    let line = Line { peer: link.peer.address, protocol: protocol(head.version), tls: link.tls };
+    let line =
+        Line { peer: link.peer_text.clone(), protocol: protocol(head.version), tls: link.tls };
     let mut entry = Entry { record: Record::default(), worker, line, started, fate: fate.clone() };
     let banks = Way { forwarder: &worker.forwarder, fate: &fate };
     let setting = Setting {
@@ -97,7 +99,7 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         peer: &link.peer,
         banks: &banks,
         entropy: Random,
-        refusing: stage == Stage::Refusing,
+        refusing: matches!(stage, Stage::Refusing | Stage::Over),
     };
     let body = TimedBody { incoming, deadline: link.body_timeout };
     let mut answer = exchange(setting, &head, body, &mut entry.record).await;
@@ -131,9 +133,9 @@ const fn protocol(version: Version) -> &'static str {
 }
 
 /// What a line says about the connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Line {
-    peer: IpAddr,
+    peer: Rc<str>,
     protocol: &'static str,
     tls: Option<&'static str>,
 }
@@ -152,7 +154,8 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
         let record = &self.record;
-        let Line { peer, protocol, tls } = self.line;
+        let Line { peer, protocol, tls } = &self.line;
+        let (protocol, tls) = (*protocol, *tls);
         let client_gone = self.fate.is_gone() || record.status.is_none();
         self.worker.log.line(|out| {
             self.worker.stamp.now(|time| {

@@ -22,8 +22,10 @@ pub enum Stage {
     Serving,
     /// No new connections; requests on open ones are served and their connections closed.
     Leaving,
-    /// What still arrives is refused.
+    /// What still arrives is refused; what is under way may still end.
     Refusing,
+    /// The workers end, whatever is open.
+    Over,
 }
 
 /// What all workers share.
@@ -74,7 +76,8 @@ impl Hub {
         match self.stage.load(Ordering::Acquire) {
             0 => Stage::Serving,
             1 => Stage::Leaving,
-            _ => Stage::Refusing,
+            2 => Stage::Refusing,
+            _ => Stage::Over,
         }
     }
 
@@ -84,6 +87,7 @@ impl Hub {
             Stage::Serving => 0,
             Stage::Leaving => 1,
             Stage::Refusing => 2,
+            Stage::Over => 3,
         };
         self.stage.fetch_max(number, Ordering::AcqRel);
         self.stage_changed.notify_waiters();

@@ -106,7 +106,7 @@ impl Worker {
                 () = self.hub.leaving() => {}
             }
         }
-        while self.connections.get() > 0 && self.hub.stage() != Stage::Refusing {
+        while self.connections.get() > 0 && self.hub.stage() != Stage::Over {
             sleep(LEAVE_TICK).await;
         }
     }

@@ -117,10 +117,12 @@ fn read_contract(
         Ok(contract) => Some(contract),
         Err(errors) => {
             for error in errors {
-                let pointer = if error.pointer.is_empty() { "/" } else { error.pointer.as_str() };
-                let what = format!("the contract `{shown}` can't be enforced");
-                let right = format!("{shown}#{pointer}: {}", error.message);
-                section.page.error(name.span, Wrong::new(what).right(right));
+                // The compiler's own text says what would be right.
+                let what = match error.pointer.as_str() {
+                    "" => format!("the contract `{shown}`: {}", error.message),
+                    pointer => format!("the contract `{shown}` at `{pointer}`: {}", error.message),
+                };
+                section.page.error(name.span, Wrong::new(what));
             }
             None
         }

@@ -9,6 +9,7 @@ use super::reference::ShortTime;
 use super::table::{
     Client, ClientAuth, ClientStatus, EdgeTls, Quota, RouteTable, Target, TargetSet,
 };
+use crate::ids::TargetId;
 use crate::oauth::Call;
 
 /// Most clients, and most targets, that are listed; the rest is counted.
@@ -147,7 +148,7 @@ fn describe_target_set(client: &Client) -> String {
     let mut text = match &client.targets {
         TargetSet::All => "all".to_owned(),
         TargetSet::Only(targets) => {
-            let mut names: Vec<_> = targets.iter().map(|target| target.as_str()).collect();
+            let mut names: Vec<_> = targets.iter().map(TargetId::as_str).collect();
             names.sort_unstable();
             let more = names.len().saturating_sub(NAMED_MAX);
             names.truncate(NAMED_MAX);

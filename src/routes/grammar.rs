@@ -95,7 +95,9 @@ pub(super) fn parse_path(text: &str) -> Result<Name, Wrong> {
     let shown = shorten(text);
     let wrong = |what: &str| Wrong::new(format!("the path `{shown}` {what}"));
     let Some(segments) = text.strip_prefix('/') else {
-        return Err(wrong("does not begin with `/`").right(format!("`/{shown}`")));
+        return Err(
+            wrong("does not begin with `/`").right(format!("`/{}`", shown.trim_end_matches('/')))
+        );
     };
     if text.len() > PATH_BYTES_MAX {
         return Err(wrong(&format!("is longer than {PATH_BYTES_MAX} bytes")));
@@ -111,7 +113,9 @@ pub(super) fn parse_path(text: &str) -> Result<Name, Wrong> {
             return Err(wrong("has an empty segment").right("one `/` between two segments"));
         }
         if matches!(segment, "." | "..") {
-            return Err(wrong("has a segment `.` or `..`").right("the path that is meant"));
+            return Err(
+                wrong("has a segment `.` or `..`").right("the path that remains without it")
+            );
         }
         if !is_segment(segment) {
             return Err(wrong("has a character that can't stand in a path")

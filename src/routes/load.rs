@@ -3,6 +3,7 @@
 //! This file decides which file may say what, and what a broken one takes down: a bank's file
 //! itself, the operator's file everything. It must not know how a single table is read.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::path::Path;
@@ -10,9 +11,9 @@ use std::sync::Arc;
 
 use super::include;
 use super::page::{At, Page, Wrong};
+use super::pieces;
 use super::problem::{Report, Severity};
 use super::reader::{Reader, did_you_mean};
-use super::reference;
 use super::sources::{MemorySources, Sources};
 use super::table::{Gateway, RouteTable, Target};
 use super::target::{Defaults, Entry, Shared};
@@ -100,8 +101,8 @@ pub fn load_with(
     let file: Arc<Path> = Arc::from(path);
     let text = sources.read(path).map_err(|error| unreadable(&file, &error))?;
     let page = Page::new(file, &text, sources);
-    let mut shared = Shared::default();
-    let Some(operator) = OperatorFile::read(&page, compile, &mut shared) else {
+    let shared = RefCell::default();
+    let Some(operator) = OperatorFile::read(&page, compile, &shared) else {
         return Err(page.into_report());
     };
 
@@ -109,7 +110,7 @@ pub fn load_with(
     let mut files = vec![File { page, entries: operator.entries }];
     for (file, text) in &texts {
         let page = Page::new(Arc::clone(file), text, sources);
-        let entries = read_targets_only(&page, &operator.defaults, &mut shared);
+        let entries = read_targets_only(&page, &operator.defaults, &shared);
         files.push(File { page, entries });
     }
     let claims = check_claims(&files);
@@ -160,7 +161,7 @@ pub fn load_text(text: &str) -> Result<Loaded, Report> {
 /// Reads the operator's file alone, for what the reader asks for.
 #[cfg(test)]
 pub(super) fn read_operator_file(page: &Page<'_>, compile: &mut dyn Compile) {
-    let _ = OperatorFile::read(page, compile, &mut Shared::default());
+    let _ = OperatorFile::read(page, compile, &RefCell::default());
 }
 
 /// A file that is being loaded; the operator's is the first.
@@ -181,22 +182,27 @@ struct OperatorFile {
 
 impl OperatorFile {
     /// `None` when it is no TOML.
-    fn read(page: &Page<'_>, compile: &mut dyn Compile, shared: &mut Shared) -> Option<Self> {
-        let table = page.parse()?;
-        let root = Reader::new(page, &table, page.top(), &reference::ROOT);
-        let gateway = gateway::read(&root);
-        // Where `[gateway]` is missing altogether, a second complaint helps nobody.
-        let by_header = gateway.as_ref().is_none_or(|gateway| gateway.insecure_header_identity);
-        let clients = client::read_all(&root, by_header);
-        let defaults = Defaults::read(&root);
-        Some(Self {
-            included: include::read(&root),
-            apis: api::read_all(&root, compile),
-            entries: target::read_all(&root, &defaults, shared),
-            gateway,
-            clients,
-            defaults,
-        })
+    fn read(page: &Page<'_>, compile: &mut dyn Compile, shared: &RefCell<Shared>) -> Option<Self> {
+        let read_top = |root: &Reader<'_>| {
+            let gateway = gateway::read(root);
+            // Where `[gateway]` is missing altogether, a second complaint helps nobody.
+            let by_header = gateway.as_ref().is_none_or(|gateway| gateway.insecure_header_identity);
+            let clients = client::read_all(root, by_header);
+            let defaults = Defaults::read(root);
+            Self {
+                included: include::read(root),
+                apis: api::read_all(root, compile),
+                entries: target::read_all(root, &defaults, &mut shared.borrow_mut()),
+                gateway,
+                clients,
+                defaults,
+            }
+        };
+        let read_more = |root: &Reader<'_>, read: &mut Self| {
+            let shared = &mut shared.borrow_mut();
+            read.entries.extend(target::read_all(root, &read.defaults, shared));
+        };
+        pieces::walk(page, read_top, read_more)
     }
 }
 
@@ -220,11 +226,13 @@ fn read_texts(
     (texts, quarantined)
 }
 
-fn read_targets_only(page: &Page<'_>, defaults: &Defaults, shared: &mut Shared) -> Vec<Entry> {
-    let Some(table) = page.parse() else { return Vec::new() };
-    let root = Reader::new(page, &table, page.top(), &reference::ROOT);
-    root.refuse_but("target", "an included file holds `[[target]]` tables and nothing else");
-    target::read_all(&root, defaults, shared)
+fn read_targets_only(page: &Page<'_>, defaults: &Defaults, shared: &RefCell<Shared>) -> Vec<Entry> {
+    let read = |root: &Reader<'_>| {
+        root.refuse_but("target", "an included file holds `[[target]]` tables and nothing else");
+        target::read_all(root, defaults, &mut shared.borrow_mut())
+    };
+    let entries = pieces::walk(page, read, |root, entries| entries.extend(read(root)));
+    entries.unwrap_or_default()
 }
 
 /// Finds out which file has which target. Two files of banks that claim the same id are both set

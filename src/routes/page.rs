@@ -12,6 +12,7 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{PROBLEMS_MAX, Problem, Report, Severity};
+use super::secret::is_reference;
 use super::shown::LineCounter;
 use super::sources::Sources;
 
@@ -25,6 +26,13 @@ pub(super) struct Span {
 impl From<Range<usize>> for Span {
     fn from(range: Range<usize>) -> Self {
         Self { start: range.start, end: range.end }
+    }
+}
+
+impl Span {
+    /// The same stretch, counted from where its piece of the file begins.
+    pub(super) fn after(self, base: usize) -> Self {
+        Self { start: base + self.start, end: base + self.end }
     }
 }
 
@@ -69,8 +77,9 @@ struct Found {
     omitted: usize,
     errors: usize,
     masks: Vec<Span>,
+    /// Every key asked for, where a test wants to know.
     #[cfg(test)]
-    asked: std::collections::BTreeSet<(&'static str, &'static str)>,
+    asked: Option<std::collections::BTreeSet<(&'static str, &'static str)>>,
 }
 
 impl<'p> Page<'p> {
@@ -105,6 +114,11 @@ impl<'p> Page<'p> {
         self.report(Severity::Warning, span, wrong);
     }
 
+    /// Forgets all that was found: the file is read anew.
+    pub(super) fn forget(&self) {
+        self.found.take();
+    }
+
     /// Whether another problem would be kept: what costs time to say is said only then.
     pub(super) fn has_room(&self) -> bool {
         self.found.borrow().problems.len() < PROBLEMS_MAX
@@ -125,12 +139,14 @@ impl<'p> Page<'p> {
         self.found.borrow_mut().masks.push(span);
     }
 
-    /// Hides every scalar within a value that may hold anything: that of an unknown key.
-    pub(super) fn mask_within(&self, value: &toml::Spanned<DeValue<'_>>) {
+    /// Hides every scalar within a value that may hold a secret; a reference to one is shown.
+    /// The value's places count from `base`.
+    pub(super) fn mask_within(&self, value: &toml::Spanned<DeValue<'_>>, base: usize) {
         match value.get_ref() {
-            DeValue::Array(items) => items.iter().for_each(|item| self.mask_within(item)),
-            DeValue::Table(table) => table.values().for_each(|item| self.mask_within(item)),
-            _ => self.mask(value.span().into()),
+            DeValue::Array(items) => items.iter().for_each(|item| self.mask_within(item, base)),
+            DeValue::Table(table) => table.values().for_each(|item| self.mask_within(item, base)),
+            DeValue::String(text) if is_reference(text) => {}
+            _ => self.mask(Span::from(value.span()).after(base)),
         }
     }
 
@@ -149,16 +165,24 @@ impl<'p> Page<'p> {
         exists
     }
 
+    /// From now on, notes every key that the reader asks for.
+    #[cfg(test)]
+    pub(super) fn note_keys(&self) {
+        self.found.borrow_mut().asked = Some(Default::default());
+    }
+
     /// Notes that the reader knows a key; a test holds it against the reference.
     #[cfg(test)]
     pub(super) fn note_asked(&self, place: &'static str, key: &'static str) {
-        self.found.borrow_mut().asked.insert((place, key));
+        if let Some(asked) = &mut self.found.borrow_mut().asked {
+            asked.insert((place, key));
+        }
     }
 
     /// Every key that the reader asked for, with its section.
     #[cfg(test)]
     pub(super) fn asked(&self) -> std::collections::BTreeSet<(&'static str, &'static str)> {
-        self.found.borrow().asked.clone()
+        self.found.borrow().asked.clone().unwrap_or_default()
     }
 
     /// Everything that was found, in the order of the file.

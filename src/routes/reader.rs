@@ -21,6 +21,8 @@ pub(super) struct Reader<'d> {
     /// Where the table is: its header, or itself where it is written inline.
     pub(super) span: Span,
     table: &'d DeTable<'d>,
+    /// Where the piece of the file begins that the table's places count from.
+    base: usize,
 }
 
 impl<'d> Reader<'d> {
@@ -28,10 +30,11 @@ impl<'d> Reader<'d> {
     pub(super) fn new(
         page: &'d Page<'d>,
         table: &'d DeTable<'d>,
+        base: usize,
         span: Span,
         section: &'static Section,
     ) -> Self {
-        let reader = Self { page, section, span, table };
+        let reader = Self { page, section, span, table, base };
         reader.refuse_unknown();
         reader
     }
@@ -43,7 +46,7 @@ impl<'d> Reader<'d> {
 
     /// A key's own place; the table's where it is not written.
     pub(super) fn key_span(&self, key: &str) -> Span {
-        self.table.get_key_value(key).map_or(self.span, |(key, _)| key.span().into())
+        self.table.get_key_value(key).map_or(self.span, |(key, _)| self.at(key))
     }
 
     /// Reports a key that must be written and is not.
@@ -136,9 +139,9 @@ impl<'d> Reader<'d> {
         if number.is_none() {
             let what = format!("`{key}` is out of its range");
             let right = format!("a number from {min} to {max}");
-            self.page.error(value.span().into(), Wrong::new(what).right(right));
+            self.page.error(self.at(value), Wrong::new(what).right(right));
         }
-        number.map(|value_| At { value: value_, span: value.span().into() })
+        number.map(|value_| At { value: value_, span: self.at(value) })
     }
 
     /// A number, or the reference's default.
@@ -196,7 +199,7 @@ impl<'d> Reader<'d> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::Table(table) => {
-                Some(Reader::new(self.page, table, value.span().into(), section))
+                Some(Reader::new(self.page, table, self.base, self.at(value), section))
             }
             _ => {
                 self.wrong_type(value, key, &format!("a table, such as `{}`", section.heading));
@@ -217,7 +220,7 @@ impl<'d> Reader<'d> {
             .iter()
             .filter_map(|item| match item.get_ref() {
                 DeValue::Table(table) => {
-                    Some(Reader::new(self.page, table, item.span().into(), section))
+                    Some(Reader::new(self.page, table, self.base, self.at(item), section))
                 }
                 _ => {
                     self.wrong_type(item, key, &right);
@@ -231,7 +234,7 @@ impl<'d> Reader<'d> {
     /// secrets.
     pub(super) fn secrets(&self, key: &'static str) -> Vec<(At<&'d str>, At<&'d str>)> {
         let Some(value) = self.value(key) else { return Vec::new() };
-        self.page.mask_within(value);
+        self.page.mask_within(value, self.base);
         let DeValue::Table(table) = value.get_ref() else {
             self.wrong_type(value, key, "a table of names and values");
             return Vec::new();
@@ -240,7 +243,7 @@ impl<'d> Reader<'d> {
             .iter()
             .filter_map(|(name, value)| {
                 let text = self.as_text(value, key)?;
-                Some((At { value: name.get_ref().as_ref(), span: name.span().into() }, text))
+                Some((At { value: name.get_ref().as_ref(), span: self.at(name) }, text))
             })
             .collect()
     }
@@ -249,9 +252,9 @@ impl<'d> Reader<'d> {
     pub(super) fn refuse_but(&self, allowed: &str, reason: &str) {
         for (key, value) in self.table {
             if key.get_ref() != allowed && self.section.row(key.get_ref()).is_some() {
-                self.page.mask_within(value);
+                self.page.mask_within(value, self.base);
                 let what = format!("`{}` can't stand in this file", key.get_ref());
-                self.page.error(key.span().into(), Wrong::new(what).right(reason));
+                self.page.error(self.at(key), Wrong::new(what).right(reason));
             }
         }
     }
@@ -263,12 +266,16 @@ impl<'d> Reader<'d> {
                 continue;
             }
             // What it was meant to be is not known: it may be a secret under a mistyped name.
-            self.page.mask_within(value);
+            self.page.mask_within(value, self.base);
             let what = format!("{} has no key `{}`", self.title(), shorten(name));
             let keys = || self.section.rows.iter().map(|row| row.key);
             let right = did_you_mean(name, keys()).unwrap_or_else(|| one_of(keys()));
-            self.page.error(key.span().into(), Wrong::new(what).right(right));
+            self.page.error(self.at(key), Wrong::new(what).right(right));
         }
+    }
+
+    fn at<T>(&self, value: &toml::Spanned<T>) -> Span {
+        Span::from(value.span()).after(self.base)
     }
 
     fn value(&self, key: &'static str) -> Option<&'d toml::Spanned<DeValue<'d>>> {
@@ -286,12 +293,12 @@ impl<'d> Reader<'d> {
         if text.is_none() {
             self.wrong_type(value, key, "a text in quotes");
         }
-        text.map(|text| At { value: text, span: value.span().into() })
+        text.map(|text| At { value: text, span: self.at(value) })
     }
 
     fn wrong_type(&self, value: &toml::Spanned<DeValue<'_>>, key: &str, right: &str) {
         let what = format!("`{key}` can't be {}", type_name(value.get_ref()));
-        self.page.error(value.span().into(), Wrong::new(what).right(right));
+        self.page.error(self.at(value), Wrong::new(what).right(right));
     }
 
     fn existing(&self, name: At<&str>) -> Option<PathBuf> {

@@ -48,6 +48,14 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Whether a text is a reference and nothing else: then it holds no secret itself.
+pub(super) fn is_reference(text: &str) -> bool {
+    let inner = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    inner.is_some_and(|inner| {
+        (inner.starts_with("env:") || inner.starts_with("file:")) && !inner.contains(['{', '}'])
+    })
+}
+
 /// The value of one reference, written without `${` and `}`.
 fn look_up(
     reference: &str,
@@ -120,6 +128,14 @@ mod tests {
         ] {
             let error = check(text).unwrap_err();
             assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_a_whole_reference_may_be_shown() {
+        assert!(is_reference("${env:KEY}") && is_reference("${file:keys/alpine}"));
+        for text in ["", "${KEY}", "x${env:KEY}", "${env:KEY}x${env:KEY}", "${env:KEY", "env:KEY"] {
+            assert!(!is_reference(text), "{text}");
         }
     }
 

@@ -119,3 +119,24 @@ impl Sources for MemorySources {
         self.variables.get(name).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests run in the crate's own directory.
+    #[test]
+    fn the_system_has_this_crates_files() {
+        let here = Path::new("routes.toml");
+        assert!(SystemSources.exists(here) && !SystemSources.exists(Path::new("src")));
+        assert!(SystemSources.read(here).unwrap().contains("[gateway]"));
+        assert!(SystemSources.list(Path::new("")).unwrap().iter().any(|file| file == here));
+        let listed = SystemSources.list(Path::new("src/routes")).unwrap();
+        assert!(listed.contains(&PathBuf::from("src/routes/sources.rs")));
+        assert!(!listed.contains(&PathBuf::from("src/routes/target")), "a directory is no file");
+        assert_eq!(SystemSources.list(Path::new("none")).unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(SystemSources.read(Path::new("none")).is_err());
+        assert!(SystemSources.variable("CARGO_MANIFEST_DIR").is_some());
+        assert_eq!(SystemSources.variable("CORGATE_TEST_NOT_SET"), None);
+    }
+}

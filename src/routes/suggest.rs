@@ -24,7 +24,8 @@ pub(super) fn nearest<'c>(
         .filter(|candidate| candidate.len() <= NAME_BYTES_MAX)
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|(edits, _)| *edits <= allowed)
-        .min_by_key(|(edits, _)| *edits)
+        // Of two that are as near, always the same one, whatever order they come in.
+        .min()
         .map(|(_, candidate)| candidate)
 }
 

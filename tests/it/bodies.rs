@@ -140,8 +140,9 @@ over_both! {
         // Lower-case escapes, `+`, empty segments, an order and unknown parameters that no encoder
         // of ours would write.
         let body = format!(
-            "&&zeta=%c3%a4+b%2Bc&username={name}%20x+y&code=demo-code-{verifier}&client_id=CIDX0000000001\
-             &code_verifier={verifier}&&grant_type=authorization_code&flag&empty=&"
+            "&&zeta=%c3%a4+b%2Bc&username={name}%20x+y&code=demo-code-{verifier}\
+             &client_id=CIDX0000000001&code_verifier={verifier}&&grant_type=authorization_code\
+             &flag&empty=&"
         );
         world.call(http, Ask::token().body(&body)).good();
         let received = world.bank.requests();

@@ -11,7 +11,7 @@ const REFRESH: &str = "grant_type=refresh_token&refresh_token=r&client_id=CIDX1&
 
 fn check_with(call: Call, body: &str, waivers: Waivers) -> Result<(), Fault> {
     let contract = built_in("blink-fi");
-    rules(&contract, call).check(body.as_bytes(), waivers).map(drop)
+    rules(contract, call).check(body.as_bytes(), waivers).map(drop)
 }
 
 fn rules(contract: &Contract, call: Call) -> &BodyRules {
@@ -44,14 +44,14 @@ fn good_bodies_pass_and_their_values_come_out_decoded() {
     passes(Call::Username, "username=u");
     let contract = built_in("blink-fi");
     let body = with(CODE, "username", Some("a%40b+c"));
-    let form = rules(&contract, Call::Token).check(body.as_bytes(), Waivers::default()).unwrap();
+    let form = rules(contract, Call::Token).check(body.as_bytes(), Waivers::default()).unwrap();
     assert_eq!(form.value("username"), Some("a@b c"));
     for (call, parameter) in [
         (Call::Token, Some("client_id")),
         (Call::Revoke, Some("client_id")),
         (Call::Username, None),
     ] {
-        let name = rules(&contract, call).client_id_parameter();
+        let name = rules(contract, call).client_id_parameter();
         assert_eq!(name.map(|name| &**name), parameter);
     }
 }

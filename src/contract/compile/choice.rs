@@ -3,16 +3,20 @@
 //! This file decides which value chooses which branch. It must not know what the values mean: a
 //! grant is to it a text like any other.
 
-use super::form::{Object, flatten, read_object};
+use super::form::{Object, check_name, flatten, read_object};
 use super::node::{Compiler, Node};
-use crate::contract::body::{Branch, Choice, Refusals};
+use super::text::LISTED_MAX;
+use crate::contract::body::{Branch, Choice, Refusals, Test};
 use crate::contract::rule::TextRule;
 use crate::fault::Name;
 
+/// Most branches of a choice.
+const BRANCHES_MAX: usize = 64;
+
 /// Why `additionalProperties: false` can't stand in either part: to JSON Schema, the parameters of
 /// the one part are additional to the other.
-pub(super) const CLOSED: &str = "not supported yet: `additionalProperties: false` with `oneOf`: it would refuse what the \
-     other part allows";
+pub(super) const CLOSED: &str = "not supported yet: `additionalProperties: false` with `oneOf`: it \
+                                  would refuse what the other part allows";
 
 /// Reads `oneOf` with its `discriminator`.
 pub(super) fn read_choice<'d>(
@@ -22,11 +26,19 @@ pub(super) fn read_choice<'d>(
     discriminator: &Node<'d>,
 ) -> Option<Choice> {
     let fields = compiler.fields(discriminator, &["propertyName", "mapping"], &[])?;
-    let parameter = compiler.required_text(&fields, "propertyName")?;
+    let property = compiler.required(&fields, "propertyName")?;
+    let parameter =
+        compiler.text(&property).filter(|name| check_name(compiler, name, &property))?;
     let mapping = fields.get("mapping").map(|mapping| read_mapping(compiler, &mapping));
     let mut choice: Vec<Branch> = Vec::new();
     let mut reached = Vec::new();
-    for node in compiler.items(branches) {
+    let mut chooser = find(common, parameter);
+    let (at, branches) = (&branches.pointer, compiler.items(branches));
+    if branches.len() > BRANCHES_MAX {
+        compiler.error(at, format!("over {BRANCHES_MAX} branches"));
+        return None;
+    }
+    for node in branches {
         let Some(target) = compiler.resolve(&node) else { continue };
         let Some((object, _)) = read_object(compiler, &target, &[]) else { continue };
         if object.closed {
@@ -43,7 +55,9 @@ pub(super) fn read_choice<'d>(
                 compiler.error(&node.pointer, format!("`{value}` chooses another branch already"));
             }
         }
-        choice.push(Branch { values, parameters: flatten(compiler, common, Some(&object)) });
+        chooser = chooser.or_else(|| find(&object, parameter));
+        let parameters = flatten(compiler, common, Some(&object), Some(parameter));
+        choice.push(Branch { values, parameters });
     }
     for (value, target) in mapping.iter().flatten() {
         if !reached.contains(&&**target) {
@@ -52,7 +66,11 @@ pub(super) fn read_choice<'d>(
         }
     }
     let listed: Vec<Name> = choice.iter().flat_map(|branch| branch.values.clone()).collect();
-    let refusals = choice_refusals(common, parameter, listed);
+    // A value without a branch is refused as one outside an `enum` of all branches would be.
+    let refusals = match chooser {
+        Some(test) => test.refusals.for_values(parameter, listed),
+        None => Refusals::new(parameter, &TextRule::of_values(listed), None, false),
+    };
     Some(Choice { parameter: parameter.into(), refusals, branches: choice })
 }
 
@@ -60,6 +78,10 @@ pub(super) fn read_choice<'d>(
 fn read_mapping<'d>(compiler: &mut Compiler<'d>, node: &Node<'d>) -> Vec<(&'d str, String)> {
     let mut mapping = Vec::new();
     for (value, target) in compiler.entries(node) {
+        if mapping.len() == LISTED_MAX {
+            compiler.error(&node.pointer, format!("over {LISTED_MAX} values"));
+            break;
+        }
         let Some(target) = compiler.text(&target) else { continue };
         let is_reference = target.starts_with('#');
         let schema = format!("#/components/schemas/{target}");
@@ -77,8 +99,7 @@ fn branch_values<'d>(
     parameter: &str,
     by_mapping: Option<Vec<Name>>,
 ) -> Vec<Name> {
-    let rule = object.parameters.iter().find(|rule| *rule.name == *parameter);
-    let by_schema = rule.and_then(|rule| rule.tests.first()?.text.listed.clone());
+    let by_schema = find(object, parameter).and_then(|test| test.text.listed.clone());
     match (by_mapping.filter(|values| !values.is_empty()), by_schema) {
         (Some(mapped), Some(listed)) => {
             if mapped.len() != listed.len() || mapped.iter().any(|value| !listed.contains(value)) {
@@ -97,11 +118,8 @@ fn branch_values<'d>(
     }
 }
 
-/// A value without a branch is refused as a value outside an `enum` of all branches would be.
-fn choice_refusals(common: &Object<'_>, parameter: &str, listed: Vec<Name>) -> Refusals {
-    let rule = common.parameters.iter().find(|rule| *rule.name == *parameter);
-    match rule.and_then(|rule| rule.tests.first()) {
-        Some(test) => test.refusals.for_values(parameter, listed),
-        None => Refusals::new(parameter, &TextRule::of_values(listed), None, false),
-    }
+/// What an object says of a parameter.
+fn find(object: &Object<'_>, parameter: &str) -> Option<Test> {
+    let rule = object.parameters.iter().find(|rule| *rule.name == *parameter)?;
+    rule.tests.first().cloned()
 }

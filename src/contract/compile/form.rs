@@ -3,6 +3,8 @@
 //! This file decides which rules a parameter has. It must not know what a grant is, nor how a shape
 //! is chosen.
 
+use std::sync::Arc;
+
 use super::choice;
 use super::node::{Compiler, Fields, Node};
 use super::text::{SCHEMA_DOCUMENTATION, check_type, read_refusal, read_text};
@@ -11,7 +13,7 @@ use crate::contract::body::{
 };
 use crate::contract::media;
 use crate::fault::Name;
-use crate::oauth::form::NAME_BYTES_MAX;
+use crate::oauth::form::{NAME_BYTES_MAX, PAIRS_MAX};
 
 /// The media type of a form.
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -53,6 +55,9 @@ pub(super) fn read_body<'d>(
         }
         let fields = compiler.fields(&body, &["schema"], &["example", "examples"])?;
         let schema = compiler.required(&fields, "schema")?;
+        if rules.is_some() {
+            compiler.error(&body.pointer, format!("`{FORM}` stands twice"));
+        }
         rules = read_form(compiler, &schema);
     }
     if rules.is_none() && compiler.is_clean() {
@@ -65,7 +70,7 @@ fn read_form<'d>(compiler: &mut Compiler<'d>, node: &Node<'d>) -> Option<FormRul
     let node = compiler.resolve(node)?;
     let (common, fields) = read_object(compiler, &node, &["oneOf", "discriminator"])?;
     let shape = match (fields.get("oneOf"), fields.get("discriminator")) {
-        (None, None) => Shape::Plain(flatten(compiler, &common, None)),
+        (None, None) => Shape::Plain(flatten(compiler, &common, None, None)),
         (Some(branches), Some(discriminator)) => {
             if common.closed {
                 compiler.error(fields.pointer(), choice::CLOSED);
@@ -87,7 +92,7 @@ fn find_client_id(compiler: &mut Compiler<'_>, shape: &Shape, pointer: &str) -> 
         Shape::Plain(parameters) => vec![parameters],
         Shape::Chosen(choice) => choice.branches.iter().map(|b| &*b.parameters).collect(),
     };
-    let mut ids = lists.into_iter().flatten().filter(|rule| rule.is_client_id);
+    let mut ids = lists.into_iter().flatten().filter(|rule| rule.is_client_id());
     let first = ids.next()?;
     if ids.any(|rule| rule.name != first.name) {
         compiler.error(pointer, "two parameters have the x-corgate-role `client-id`");
@@ -95,6 +100,7 @@ fn find_client_id(compiler: &mut Compiler<'_>, shape: &Shape, pointer: &str) -> 
     Some(first.name.clone())
 }
 
+/// Reads an object schema; `more` are keywords that the caller reads.
 pub(super) fn read_object<'d>(
     compiler: &mut Compiler<'d>,
     node: &Node<'d>,
@@ -110,15 +116,16 @@ pub(super) fn read_object<'d>(
             object.pointers.push(property.pointer);
         }
     }
-    if let Some(required) = fields.get("required") {
-        let names = compiler.items(&required);
-        let names = names.iter().filter_map(|node| Some((compiler.text(node)?, node)));
-        let names: Vec<(&str, &Node<'_>)> = names.collect();
-        for (name, node) in names {
-            if check_name(compiler, name, node) {
-                object.required.push(name);
-            }
+    for node in fields.get("required").map_or(Vec::new(), |node| compiler.items(&node)) {
+        let Some(name) = compiler.text(&node) else { continue };
+        if check_name(compiler, name, &node) {
+            object.required.push(name);
         }
+    }
+    // No form that breaks this could be sent, and flattening multiplies.
+    if object.parameters.len().max(object.required.len()) > PAIRS_MAX {
+        compiler.error(fields.pointer(), format!("a form has at most {PAIRS_MAX} parameters"));
+        return None;
     }
     if let Some(additional) = fields.get("additionalProperties") {
         match additional.value.as_bool() {
@@ -148,12 +155,12 @@ fn read_property<'d>(
     let unlisted_is_grant = error
         .is_some_and(|error| compiler.one_of(&error, [("unsupported_grant_type", ())]).is_some());
     let refusals = Refusals::new(name, &text, own, unlisted_is_grant);
-    let tests = vec![Test { text, refusals }];
-    Some(ParameterRule { name: name.into(), required: false, waiver, is_client_id, tests })
+    let tests = vec![Test { text: Arc::new(text), is_client_id, refusals }];
+    Some(ParameterRule { name: name.into(), required: false, waiver, tests })
 }
 
 /// A name stands in sentences, so it must be fit for one.
-fn check_name<'d>(compiler: &mut Compiler<'d>, name: &str, node: &Node<'d>) -> bool {
+pub(super) fn check_name<'d>(compiler: &mut Compiler<'d>, name: &str, node: &Node<'d>) -> bool {
     let fits = name.len() <= NAME_BYTES_MAX && is_sentence(name);
     if !fits {
         let message = format!(
@@ -166,10 +173,12 @@ fn check_name<'d>(compiler: &mut Compiler<'d>, name: &str, node: &Node<'d>) -> b
 }
 
 /// The parameters of one shape: the common ones in their order, then those of the branch alone.
+/// `chooser` is the discriminator's parameter.
 pub(super) fn flatten(
     compiler: &mut Compiler<'_>,
     common: &Object<'_>,
     branch: Option<&Object<'_>>,
+    chooser: Option<&str>,
 ) -> Vec<ParameterRule> {
     let mut rules = common.parameters.clone();
     for own in branch.into_iter().flat_map(|branch| &branch.parameters) {
@@ -177,7 +186,6 @@ pub(super) fn flatten(
             None => rules.push(own.clone()),
             Some(rule) => {
                 rule.waiver = rule.waiver.or(own.waiver);
-                rule.is_client_id |= own.is_client_id;
                 rule.tests.extend(own.tests.iter().cloned());
             }
         }
@@ -190,19 +198,30 @@ pub(super) fn flatten(
                 name: Name::from(*name),
                 required: true,
                 waiver: None,
-                is_client_id: false,
                 tests: Vec::new(),
             }),
         }
     }
     for object in objects() {
-        for (rule, pointer) in object.parameters.iter().zip(&object.pointers) {
-            let waives_nothing =
-                |other: &&ParameterRule| other.name == rule.name && !other.required;
-            if rule.waiver.is_some() && rules.iter().any(|other| waives_nothing(&other)) {
-                compiler.error(pointer, "x-corgate-waiver waives nothing: it is not required");
-            }
-        }
+        check_extensions(compiler, object, &rules, chooser);
     }
     rules
+}
+
+/// An extension that can have no effect is a mistake.
+fn check_extensions(
+    compiler: &mut Compiler<'_>,
+    object: &Object<'_>,
+    rules: &[ParameterRule],
+    chooser: Option<&str>,
+) {
+    for (own, pointer) in object.parameters.iter().zip(&object.pointers) {
+        let is_optional = |rule: &ParameterRule| rule.name == own.name && !rule.required;
+        if own.waiver.is_some() && rules.iter().any(is_optional) {
+            compiler.error(pointer, "x-corgate-waiver waives nothing: it is not required");
+        }
+        if own.tests.iter().any(Test::lacks_list) && chooser != Some(&*own.name) {
+            compiler.error(pointer, "x-corgate-error needs an `enum`, or to be the discriminator");
+        }
+    }
 }

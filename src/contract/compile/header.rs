@@ -9,22 +9,25 @@ use super::text::{read_refusal, read_text};
 use crate::contract::head::HeaderRule;
 use crate::fault::Name;
 
+/// Most header parameters in one list.
+const HEADERS_MAX: usize = 64;
+
 /// `x-corgate-role` on a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderRole {
     /// `correlation-id`.
-    CorrelationId,
+    Correlation,
     /// `client-id`.
-    ClientId,
+    Client,
     /// `target-id`.
-    TargetId,
+    Target,
 }
 
 impl HeaderRole {
     const ALL: [(&'static str, Self); 3] = [
-        ("correlation-id", Self::CorrelationId),
-        ("client-id", Self::ClientId),
-        ("target-id", Self::TargetId),
+        ("correlation-id", Self::Correlation),
+        ("client-id", Self::Client),
+        ("target-id", Self::Target),
     ];
 }
 
@@ -48,7 +51,12 @@ pub(super) fn read_headers<'d>(
     let mut headers: Vec<Header> = Vec::new();
     for list in [common, own].into_iter().flatten() {
         let own_from = headers.len();
-        for item in compiler.items(list) {
+        let items = compiler.items(list);
+        if items.len() > HEADERS_MAX {
+            compiler.error(&list.pointer, format!("over {HEADERS_MAX} parameters"));
+            continue;
+        }
+        for item in items {
             let Some(header) = read_header(compiler, &item) else { continue };
             let same = |other: &Header| other.rule.header == header.rule.header;
             match headers.iter().position(same) {

@@ -1,14 +1,11 @@
-//! Walking a document: places, keywords, references, and every error on the way.
+//! Walking a document: places, keywords, and every error on the way.
 //!
-//! This file decides that no keyword is passed over and no reference leads astray. It must not
-//! know what a keyword means.
+//! This file decides that no keyword is passed over. It must not know what a keyword means.
 
 use serde_json::{Map, Value};
 
 use super::CompileError;
 
-/// Longest chain of references, one in the other.
-pub(super) const REFERENCES_MAX: usize = 16;
 /// Most objects that are read, counted at each use: references to references multiply.
 pub(super) const OBJECTS_MAX: usize = 20_000;
 /// Most errors that are told.
@@ -29,7 +26,7 @@ pub(super) struct Node<'d> {
     /// Where it stands.
     pub(super) pointer: String,
     /// The references that led here.
-    trail: Vec<&'d str>,
+    pub(super) trail: Vec<&'d str>,
 }
 
 /// An object whose keys are all known.
@@ -179,83 +176,6 @@ impl<'d> Compiler<'d> {
         None
     }
 
-    /// Follows `$ref` until something else stands there.
-    pub(super) fn resolve(&mut self, node: &Node<'d>) -> Option<Node<'d>> {
-        let mut node = node.clone();
-        while let Some(reference) = node.value.get("$ref") {
-            for key in node.value.as_object().into_iter().flat_map(Map::keys) {
-                if !["$ref", "summary", "description"].contains(&&**key) {
-                    let message = format!("not supported yet: `{key}` beside `$ref`");
-                    self.error(&node.pointer_of(key), message);
-                }
-            }
-            node = self.follow(node, reference)?;
-        }
-        Some(node)
-    }
-
-    /// Checks every reference of the document, also those in parts that are documentation only.
-    pub(super) fn check_references(&mut self) {
-        let mut open = vec![self.root()];
-        while let Some(node) = open.pop() {
-            match node.value {
-                Value::Object(map) => {
-                    if map.get("$ref").is_some_and(Value::is_string) {
-                        self.check_reference(&node);
-                    }
-                    // Examples are data: a `$ref` in one is a text.
-                    let is_data = |key: &str| ["example", "examples", "default"].contains(&key);
-                    let keys = map.keys().filter(|key| !is_data(key));
-                    open.extend(keys.map(|key| node.child(key, map)));
-                }
-                Value::Array(_) => {
-                    let items = self.items(&node);
-                    open.extend(items);
-                }
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-            }
-        }
-    }
-
-    fn check_reference(&mut self, node: &Node<'d>) {
-        let mut node = node.clone();
-        while let Some(reference) = node.value.get("$ref") {
-            match self.follow(node, reference) {
-                Some(target) => node = target,
-                None => return,
-            }
-        }
-    }
-
-    fn follow(&mut self, node: Node<'d>, reference: &'d Value) -> Option<Node<'d>> {
-        let at = node.pointer_of("$ref");
-        let Some(text) = reference.as_str() else {
-            self.error(&at, "must be a text");
-            return None;
-        };
-        let target = text.strip_prefix('#').filter(|path| path.starts_with("/components/"));
-        let Some(path) = target.filter(|path| !path.contains('%')) else {
-            let message = "not supported yet: a reference other than `#/components/…`";
-            self.error(&at, message);
-            return None;
-        };
-        if node.trail.contains(&path) {
-            self.error(&at, format!("`{text}` is part of a circle"));
-            return None;
-        }
-        if node.trail.len() == REFERENCES_MAX {
-            self.error(&at, format!("over {REFERENCES_MAX} references, one in the other"));
-            return None;
-        }
-        let Some(value) = self.root.pointer(path) else {
-            self.error(&at, format!("`{text}` does not exist"));
-            return None;
-        };
-        let mut trail = node.trail;
-        trail.push(path);
-        Some(Node { value, pointer: path.to_owned(), trail })
-    }
-
     fn object(&mut self, node: &Node<'d>) -> Option<&'d Map<String, Value>> {
         self.objects += 1;
         if self.objects > OBJECTS_MAX {
@@ -276,7 +196,7 @@ impl<'d> Node<'d> {
         format!("{}/{}", self.pointer, key.replace('~', "~0").replace('/', "~1"))
     }
 
-    /// The last reference that led here, as a document writes it.
+    /// The reference that stands here, as the document writes it.
     pub(super) fn reference(&self) -> Option<&'d str> {
         self.value.get("$ref").and_then(Value::as_str)
     }
@@ -287,7 +207,8 @@ impl<'d> Node<'d> {
         map.contains_key(key).then(|| self.child(key, map))
     }
 
-    fn child(&self, key: &str, map: &'d Map<String, Value>) -> Self {
+    /// The value of a key of `map`, which is this object.
+    pub(super) fn child(&self, key: &str, map: &'d Map<String, Value>) -> Self {
         let value = map.get(key).unwrap_or(&Value::Null);
         Node { value, pointer: self.pointer_of(key), trail: self.trail.clone() }
     }

@@ -124,9 +124,9 @@ fn build_head(
                 head.fields.push(rule);
                 continue;
             }
-            Some(HeaderRole::CorrelationId) => &mut head.correlation_id,
-            Some(HeaderRole::ClientId) => &mut head.client_id,
-            Some(HeaderRole::TargetId) => &mut head.target_id,
+            Some(HeaderRole::Correlation) => &mut head.correlation_id,
+            Some(HeaderRole::Client) => &mut head.client_id,
+            Some(HeaderRole::Target) => &mut head.target_id,
         };
         if slot.is_some() {
             compiler.error(&pointer, "another header has this x-corgate-role already");

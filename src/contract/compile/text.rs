@@ -7,6 +7,9 @@ use crate::contract::body::{SENTENCE_BYTES_MAX, is_sentence};
 use crate::contract::rule::{Format, Pattern, TextRule};
 use crate::fault::Name;
 
+/// Most values of an `enum`: each is compared in turn.
+pub(super) const LISTED_MAX: usize = 256;
+
 /// Keywords of any schema that say something to people only.
 pub(super) const SCHEMA_DOCUMENTATION: [&str; 9] = [
     "title",
@@ -35,19 +38,28 @@ pub(super) fn read_text<'d>(
     let node = compiler.resolve(node)?;
     let known = [&STRING_KEYWORDS, extensions].concat();
     let fields = compiler.fields(&node, &known, &SCHEMA_DOCUMENTATION)?;
-    check_type(compiler, &fields, "string", "a header or form value is read as a text");
+    let mut rule = read_keywords(compiler, &fields);
+    if let Some(alternatives) = fields.get("anyOf") {
+        rule.any_of = read_any_of(compiler, &alternatives);
+    }
+    Some((rule, fields))
+}
+
+/// Reads every keyword but `anyOf`.
+fn read_keywords<'d>(compiler: &mut Compiler<'d>, fields: &Fields<'d>) -> TextRule {
+    check_type(compiler, fields, "string", "a header or form value is read as a text");
     let rule = TextRule {
-        length_min: compiler.count(&fields, "minLength").unwrap_or(0),
-        length_max: compiler.count(&fields, "maxLength"),
-        listed: read_listed(compiler, &fields),
+        length_min: compiler.count(fields, "minLength").unwrap_or(0),
+        length_max: compiler.count(fields, "maxLength"),
+        listed: read_listed(compiler, fields),
         pattern: fields.get("pattern").and_then(|node| read_pattern(compiler, &node)),
         format: fields.get("format").and_then(|node| read_format(compiler, &node)).flatten(),
-        any_of: fields.get("anyOf").map(|node| read_any_of(compiler, &node)).unwrap_or_default(),
+        any_of: Vec::new(),
     };
     if rule.length_max.is_some_and(|max| max < rule.length_min) {
         compiler.error(&fields.pointer_of("maxLength"), "is below minLength: nothing can fit");
     }
-    Some((rule, fields))
+    rule
 }
 
 /// Checks `type`, which may be left out: what travels has only one type.
@@ -84,6 +96,10 @@ fn read_listed<'d>(compiler: &mut Compiler<'d>, fields: &Fields<'d>) -> Option<V
     let fixed = fields.get("const").and_then(|node| compiler.text(&node).map(Name::from));
     let Some(node) = fields.get("enum") else { return fixed.map(|fixed| vec![fixed]) };
     let items = compiler.items(&node);
+    if items.len() > LISTED_MAX {
+        compiler.error(&node.pointer, format!("over {LISTED_MAX} values"));
+        return None;
+    }
     let mut listed: Vec<Name> =
         items.iter().filter_map(|item| compiler.text(item).map(Name::from)).collect();
     if let Some(fixed) = fixed {
@@ -109,6 +125,16 @@ fn read_any_of<'d>(compiler: &mut Compiler<'d>, node: &Node<'d>) -> Vec<TextRule
     if node.value.as_array().is_some_and(Vec::is_empty) {
         compiler.error(&node.pointer, "no alternative: nothing can fit");
     }
-    let alternatives = compiler.items(node);
-    alternatives.iter().filter_map(|item| Some(read_text(compiler, item, &[])?.0)).collect()
+    let mut rules = Vec::new();
+    for item in compiler.items(node) {
+        let Some(item) = compiler.resolve(&item) else { continue };
+        let fields = compiler.fields(&item, &STRING_KEYWORDS, &SCHEMA_DOCUMENTATION);
+        let Some(fields) = fields else { continue };
+        if fields.get("anyOf").is_some() {
+            let message = "not supported yet: `anyOf` in `anyOf`; one list says the same";
+            compiler.error(&fields.pointer_of("anyOf"), message);
+        }
+        rules.push(read_keywords(compiler, &fields));
+    }
+    rules
 }

@@ -49,7 +49,7 @@ fn fields(contract: &Contract, name: &'static str, values: &[&[u8]]) -> Option<S
 fn a_good_head_passes_each_check() {
     for name in ["blink-fi", "blink-six"] {
         let contract = built_in(name);
-        let (rules, headers) = (rules(&contract), head("x-other", &[]));
+        let (rules, headers) = (rules(contract), head("x-other", &[]));
         let id = rules.correlation_id(&headers).unwrap().unwrap();
         assert_eq!(id.as_str(), "8f6d2a4e-3c1b-4b7e-9a53-0d1f2e3c4b5a");
         assert_eq!(rules.client_id(&headers), Ok(Some("CIDX0000000001")));
@@ -64,7 +64,7 @@ fn a_good_head_passes_each_check() {
 #[test]
 fn row_4_the_correlation_id_is_required() {
     let contract = built_in("blink-fi");
-    let result = rules(&contract).correlation_id(&head("x-correlation-id", &[]));
+    let result = rules(contract).correlation_id(&head("x-correlation-id", &[]));
     assert_eq!(result, Err(Fault::HeaderMissing("X-Correlation-ID".into())));
     assert_eq!(sentence(result).unwrap(), "X-Correlation-ID header is required");
 }
@@ -73,7 +73,7 @@ fn row_4_the_correlation_id_is_required() {
 fn row_5_the_correlation_id_is_one_value_of_1_to_64_visible_characters() {
     let contract = built_in("blink-fi");
     let check = |values: &[&[u8]]| {
-        sentence(rules(&contract).correlation_id(&head("x-correlation-id", values)))
+        sentence(rules(contract).correlation_id(&head("x-correlation-id", values)))
     };
     assert_eq!(check(&[&[b'~'; 64]]), None);
     assert_eq!(check(&[b"!"]), None);
@@ -90,16 +90,16 @@ fn row_6_the_client_id_is_required_by_fi_only() {
     let headers = head("x-corapi-client-id", &[]);
     let fi = built_in("blink-fi");
     assert_eq!(
-        rules(&fi).client_id(&headers),
+        rules(fi).client_id(&headers),
         Err(Fault::HeaderMissing("X-CorAPI-Client-ID".into()))
     );
-    assert_eq!(rules(&built_in("blink-six")).client_id(&headers), Ok(None));
+    assert_eq!(rules(built_in("blink-six")).client_id(&headers), Ok(None));
 }
 
 #[test]
 fn row_7_and_12_an_id_is_one_value_of_1_to_30_plain_characters() {
     for contract in ["blink-fi", "blink-six"].map(built_in) {
-        let rules = rules(&contract);
+        let rules = rules(contract);
         let client = |values: &[&[u8]]| {
             sentence(rules.client_id(&head("x-corapi-client-id", values)).map(drop))
         };
@@ -119,11 +119,11 @@ fn row_7_and_12_an_id_is_one_value_of_1_to_30_plain_characters() {
 fn row_10_the_user_agent_is_one_value_of_1_to_512_octets() {
     let contract = built_in("blink-fi");
     for good in [&[b'a'; 512][..], b"a", b"\xe4 \xff", b"a\tb"] {
-        assert_eq!(fields(&contract, "user-agent", &[good]), None);
+        assert_eq!(fields(contract, "user-agent", &[good]), None);
     }
     let no_line: &[&[u8]] = &[];
     for bad in [no_line, &[b""], &[&[b'a'; 513]], &[&[0xe4; 513]], &[b"a", b"a"]] {
-        let sentence = fields(&contract, "user-agent", bad);
+        let sentence = fields(contract, "user-agent", bad);
         assert_eq!(sentence.as_deref(), Some("User-Agent header is required"));
     }
 }
@@ -131,9 +131,9 @@ fn row_10_the_user_agent_is_one_value_of_1_to_512_octets() {
 #[test]
 fn row_11_the_target_id_is_required_by_six_only() {
     let headers = head("x-corapi-target-id", &[]);
-    assert_eq!(rules(&built_in("blink-fi")).target_id(&headers), Ok(None));
+    assert_eq!(rules(built_in("blink-fi")).target_id(&headers), Ok(None));
     let six = built_in("blink-six");
-    let missing = rules(&six).target_id(&headers);
+    let missing = rules(six).target_id(&headers);
     assert_eq!(sentence(missing).unwrap(), "X-CorAPI-Target-ID header is required");
 }
 
@@ -142,9 +142,9 @@ fn row_17_the_psu_ip_address_is_an_address_or_auto() {
     let (fi, six) = (built_in("blink-fi"), built_in("blink-six"));
     let check =
         |contract: &Contract, values: &[&[u8]]| fields(contract, "x-psu-ip-address", values);
-    assert_eq!(check(&fi, &[]), None);
-    assert_eq!(check(&six, &[]).unwrap(), "X-PSU-IP-Address header is required");
-    for contract in [&fi, &six] {
+    assert_eq!(check(fi, &[]), None);
+    assert_eq!(check(six, &[]).unwrap(), "X-PSU-IP-Address header is required");
+    for contract in [fi, six] {
         for good in ["AUTO", "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"] {
             assert_eq!(check(contract, &[good.as_bytes()]), None, "{good}");
         }
@@ -160,10 +160,10 @@ fn row_18_the_psu_user_agent_has_at_most_1024_octets_and_no_control_characters()
     let (fi, six) = (built_in("blink-fi"), built_in("blink-six"));
     let check =
         |contract: &Contract, values: &[&[u8]]| fields(contract, "x-psu-user-agent", values);
-    assert_eq!((check(&fi, &[]), check(&fi, &[b""])), (None, None));
-    assert_eq!(check(&six, &[]).unwrap(), "X-PSU-User-Agent header is required");
-    assert_eq!(check(&six, &[b""]).unwrap(), "X-PSU-User-Agent is malformed");
-    for contract in [&fi, &six] {
+    assert_eq!((check(fi, &[]), check(fi, &[b""])), (None, None));
+    assert_eq!(check(six, &[]).unwrap(), "X-PSU-User-Agent header is required");
+    assert_eq!(check(six, &[b""]).unwrap(), "X-PSU-User-Agent is malformed");
+    for contract in [fi, six] {
         for good in [&[b'a'; 1024][..], b"AUTO", b"\xe4"] {
             assert_eq!(check(contract, &[good]), None);
         }

@@ -4,17 +4,14 @@
 //! No byte of a request is written here, so all of it may be tried again.
 
 use std::cell::Cell;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::rc::Rc;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -86,17 +83,18 @@ impl Dialer {
         let addresses = self.resolve(origin).await?;
         let socket = connect_any(&addresses).await?;
         socket.set_nodelay(true).map_err(|_| Fault::ConnectFailed)?;
-        let socket = Rc::new(socket);
-        let stream = SharedStream(socket.clone());
+        // A second handle on the same socket, for the pool to look at while hyper owns the first.
+        let handle = socket.as_fd().try_clone_to_owned().map_err(|_| Fault::ConnectFailed)?;
+        let handle = socket2::Socket::from(handle);
         match origin.scheme {
-            Scheme::Http => self.speak(stream, socket, endpoint).await,
+            Scheme::Http => self.speak(socket, handle, endpoint).await,
             Scheme::Https => {
                 let config = self.configs.get(&self.target).map_err(|error| {
                     tracing::error!(target_id = %self.target.id, %error, "no TLS towards target");
                     Fault::Internal("TLS configuration of the target")
                 })?;
                 let name = self.server_name(origin)?;
-                let stream = TlsConnector::from(config).connect(name, stream).await;
+                let stream = TlsConnector::from(config).connect(name, socket).await;
                 let stream = stream.map_err(|error| {
                     tracing::warn!(target_id = %self.target.id, %origin, %error, "TLS failed");
                     Fault::TlsFailed
@@ -106,7 +104,7 @@ impl Dialer {
                     tracing::warn!(target_id = %self.target.id, %origin, "no HTTP/2 by ALPN");
                     return Err(Fault::TlsFailed);
                 }
-                self.speak(stream, socket, endpoint).await
+                self.speak(stream, handle, endpoint).await
             }
         }
     }
@@ -114,7 +112,7 @@ impl Dialer {
     async fn speak<S>(
         &self,
         stream: S,
-        socket: Rc<TcpStream>,
+        handle: socket2::Socket,
         endpoint: usize,
     ) -> Result<Dialled, Fault>
     where
@@ -138,7 +136,7 @@ impl Dialer {
             .await
             .map_err(|_| Fault::ConnectFailed)?;
         tokio::task::spawn_local(driver);
-        Ok(Dialled::Single(Single { sender, socket, endpoint }))
+        Ok(Dialled::Single(Single { sender, handle, endpoint }))
     }
 
     /// The addresses of an origin. What the operator wrote down as an address is taken as it is;
@@ -173,71 +171,4 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Fault> {
         }
     }
     Err(Fault::ConnectFailed)
-}
-
-/// A socket that the pool can look at while the connection owns it.
-struct SharedStream(Rc<TcpStream>);
-
-impl AsyncRead for SharedStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read(into.initialize_unfilled()) {
-                Ok(count) => {
-                    into.advance(count);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-}
-
-impl AsyncWrite for SharedStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        poll_try_write(&self.0, cx, |socket| socket.try_write(bytes))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        poll_try_write(&self.0, cx, |socket| socket.try_write_vectored(slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
-    }
-}
-
-fn poll_try_write(
-    socket: &TcpStream,
-    cx: &mut Context<'_>,
-    write: impl Fn(&TcpStream) -> io::Result<usize>,
-) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(socket.poll_write_ready(cx))?;
-        match write(socket) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            written => return Poll::Ready(written),
-        }
-    }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http::uri::Authority;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
@@ -32,11 +32,16 @@ struct Line {
     target: Arc<Target>,
     dialer: Dialer,
     pool: Rc<Pool>,
+    /// What each of the target's addresses is called in a request, in the target's order.
+    authorities: Vec<(Authority, HeaderValue)>,
 }
 
 impl Exchange {
     pub(super) fn new(target: Arc<Target>, dialer: Dialer, pool: Rc<Pool>) -> Self {
-        Self(Rc::new(Line { target, dialer, pool }))
+        // An address without a proper name was refused when the table was loaded; should one slip
+        // through, its calls are answered with an internal error.
+        let authorities = target.upstream.iter().map_while(authority).collect();
+        Self(Rc::new(Line { target, dialer, pool, authorities }))
     }
 }
 
@@ -163,22 +168,19 @@ impl Line {
         endpoint: usize,
         in_uri: bool,
     ) -> Result<(), Fault> {
-        let origin = self.target.upstream.get(endpoint).ok_or(Fault::Internal("endpoint"))?;
-        let authority = authority(origin)?;
+        let named = self.authorities.get(endpoint).ok_or(Fault::Internal("target host"))?;
         if in_uri {
             let mut parts = request.uri().clone().into_parts();
-            let scheme = match origin.scheme {
-                Scheme::Http => http::uri::Scheme::HTTP,
-                Scheme::Https => http::uri::Scheme::HTTPS,
-            };
-            parts.scheme = Some(scheme);
-            parts.authority = Some(authority);
+            let scheme = self.target.upstream.get(endpoint).map(|origin| origin.scheme);
+            parts.scheme = Some(match scheme {
+                Some(Scheme::Https) => http::uri::Scheme::HTTPS,
+                Some(Scheme::Http) | None => http::uri::Scheme::HTTP,
+            });
+            parts.authority = Some(named.0.clone());
             let uri = http::Uri::from_parts(parts).map_err(|_| Fault::Internal("target path"))?;
             *request.uri_mut() = uri;
         } else {
-            let host = http::HeaderValue::from_str(authority.as_str());
-            let host = host.map_err(|_| Fault::Internal("target host"))?;
-            request.headers_mut().insert(http::header::HOST, host);
+            request.headers_mut().insert(http::header::HOST, named.1.clone());
         }
         Ok(())
     }
@@ -223,7 +225,7 @@ fn into_http(request: ProviderRequest) -> Result<Request<Full<Bytes>>, Fault> {
     Ok(http)
 }
 
-fn authority(origin: &Origin) -> Result<Authority, Fault> {
+fn authority(origin: &Origin) -> Option<(Authority, HeaderValue)> {
     let default = match origin.scheme {
         Scheme::Http => 80,
         Scheme::Https => 443,
@@ -231,7 +233,7 @@ fn authority(origin: &Origin) -> Result<Authority, Fault> {
     let host = &origin.host;
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
     let text = if origin.port == default { host } else { format!("{host}:{}", origin.port) };
-    text.parse().map_err(|_| Fault::Internal("target host"))
+    Some((text.parse().ok()?, HeaderValue::from_str(&text).ok()?))
 }
 
 /// What an error before the answer's head means.

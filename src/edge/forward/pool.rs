@@ -4,20 +4,18 @@
 //! again. It must not know what is sent.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// A connection that carries one exchange at a time.
 pub(super) struct Single {
     pub(super) sender: http1::SendRequest<Full<Bytes>>,
     /// The socket below, to see what came in while nobody asked.
-    pub(super) socket: Rc<TcpStream>,
+    pub(super) handle: socket2::Socket,
     pub(super) endpoint: usize,
 }
 
@@ -58,7 +56,7 @@ impl Pool {
             let rested = now.saturating_duration_since(since);
             let fit = rested < self.idle_timeout
                 && connection.sender.is_ready()
-                && (rested < REST_MAX || is_silent(&connection.socket));
+                && (rested < REST_MAX || is_silent(&connection.handle));
             if fit {
                 return Some(connection);
             }
@@ -94,9 +92,9 @@ impl Pool {
 }
 
 /// Whether nothing at all came in: no end of stream, no byte that belongs to no answer.
-fn is_silent(socket: &TcpStream) -> bool {
+fn is_silent(socket: &socket2::Socket) -> bool {
     // One byte is looked at, not taken. tokio's own readiness may lag behind the kernel's.
     let mut byte = [std::mem::MaybeUninit::uninit()];
-    let peeked = socket2::SockRef::from(socket).peek(&mut byte);
+    let peeked = socket.peek(&mut byte);
     matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }

@@ -94,8 +94,8 @@ fn parse_field_name(text: &str) -> Result<HeaderName, Wrong> {
         Wrong::new(format!("`{}` is no name of a header field", shorten(text)))
             .right("letters, digits and hyphens, such as `X-Api-Key`")
     })?;
-    let prefixed = |prefix: &&str| name.as_str().starts_with(prefix);
-    if REFUSED.contains(&name.as_str()) || REFUSED_PREFIXES.iter().any(|prefix| prefixed(&prefix)) {
+    let hubs_own = REFUSED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix));
+    if hubs_own || REFUSED.contains(&name.as_str()) {
         return Err(Wrong::new(format!("the field `{name}` can't be set"))
             .right("corgate writes it itself, or it belongs to one connection"));
     }

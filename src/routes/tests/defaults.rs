@@ -18,8 +18,8 @@ fn demo() -> MemorySources {
     ["edge.pem", "edge.key", "clients-ca.pem", "banks-ca.pem", "hub.pem", "hub.key"]
         .iter()
         .fold(MemorySources::default(), |world, name| world.present(&format!("certs/dev/{name}")))
-        .file("certs/dev/client-1.sha256", &fingerprint("1"))
-        .file("certs/dev/client-2.sha256", &fingerprint("2"))
+        .file("certs/dev/CIDX0000000001.sha256", &fingerprint("1"))
+        .file("certs/dev/CIDX0000000002.sha256", &fingerprint("2"))
         .file("routes.toml", ROUTES)
 }
 
@@ -84,6 +84,7 @@ limit = {}
 fn the_reader_asks_for_every_key_of_the_reference_and_no_other() {
     let sources = MemorySources::default();
     let page = Page::new(Arc::from(Path::new("routes.toml")), EVERY_SECTION, &sources);
+    page.note_keys();
     let mut compile = |_: &str, _: &str| Err(Vec::new());
     crate::routes::load::read_operator_file(&page, &mut compile);
     let written: BTreeSet<_> = reference::ALL
@@ -108,7 +109,7 @@ fn to_write_a_default_changes_nothing() {
     let bare = good(&target("T", ""));
     let gateway = defaults_of(name("gateway")).replace("insecure_header_identity = false", "");
     let written = format!(
-        "{}\n[gateway]\ninsecure_plain_listen = \"127.0.0.1:8080\"\ninsecure_header_identity = true\n\
+        "{}\n[gateway]\ninsecure_plain_listen = '127.0.0.1:8080'\ninsecure_header_identity = true\n\
          {gateway}\nlimits = {}\n[[api]]\ncontract = \"blink-fi\"\n{}\n[target_defaults]\n{}\n{}",
         defaults_of(name("")),
         inline("gateway.limits"),

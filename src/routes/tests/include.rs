@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{GATEWAY, load, target};
+use crate::ids::TargetId;
 use crate::routes::{Loaded, MemorySources, Severity};
 
 fn world(operator: &str, files: &[(&str, &str)]) -> MemorySources {
@@ -18,7 +19,7 @@ fn loaded(operator: &str, files: &[(&str, &str)]) -> Loaded {
 }
 
 fn ids(loaded: &Loaded) -> Vec<&str> {
-    let mut ids: Vec<_> = loaded.table.targets.keys().map(|id| id.as_str()).collect();
+    let mut ids: Vec<_> = loaded.table.targets.keys().map(TargetId::as_str).collect();
     ids.sort_unstable();
     ids
 }

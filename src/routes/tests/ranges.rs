@@ -130,8 +130,8 @@ fn how_many_of_a_thing_is_limited() {
 
 #[test]
 fn problems_beyond_the_limit_are_counted() {
-    let text = "x = 1\n".repeat(1).to_owned()
-        + &(0..1_000).map(|n| format!("key{n} = 1\n")).collect::<String>();
+    let text =
+        "x = 1\n".to_owned() + &(0..1_000).map(|n| format!("key{n} = 1\n")).collect::<String>();
     let sources = MemorySources::default().file("r", &text);
     let mut compile = |_: &str, _: &str| Err(Vec::new());
     let report = load_with(Path::new("r"), &sources, &mut compile).unwrap_err();

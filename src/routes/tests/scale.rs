@@ -14,7 +14,7 @@ fn line() -> impl Strategy<Value = String> {
                   \\{ ?(rate|ca|token|A) = ('[0-9a-z/$\\{\\}:]{0,8}'|1) ?\\}|\\PC{0,20})";
     prop_oneof![
         4 => (keys, values).prop_map(|(key, value)| format!("{key} = {value}")),
-        2 => "(\\[gateway\\]|\\[\\[target\\]\\]|\\[\\[client\\]\\]|\\[\\[api\\]\\]|\\[gateway\\.tls\\])",
+        2 => "\\[(gateway|gateway\\.tls|\\[target\\]|\\[client\\]|\\[api\\])\\]",
         1 => "\\PC{0,40}",
     ]
 }
@@ -65,25 +65,26 @@ fn targets(count: u32) -> String {
     text
 }
 
-/// The promise is under 2 s in a release build; this leaves a debug build room, and fails at once
-/// where work has become quadratic. Figures: `cargo test --release -- --ignored --nocapture`.
+/// The promise is 2 s for 100,000 targets; hostile texts may take longer, and end. To measure:
+/// `cargo test --release --no-default-features --lib hundred -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures; run it in a release build"]
 #[expect(clippy::disallowed_methods, reason = "it measures")]
 fn a_hundred_thousand_targets_load_in_two_seconds() {
-    for (what, text) in [
-        ("right", targets(100_000)),
-        ("each with a mistake", targets(100_000).replace("burst", "burts")),
-        ("each twice", targets(50_000) + targets(50_000).split_once("]]\n").unwrap().1),
-        ("one line", format!("x = [{}]", "1, ".repeat(5_000_000))),
-        ("no TOML", "= =\n".repeat(1_000_000)),
+    let each_twice = targets(50_000) + &targets(50_000).replace(GATEWAY, "");
+    for (what, text, seconds_max) in [
+        ("right", targets(100_000), 2),
+        ("each with a mistake", targets(100_000).replace("burst", "burts"), 2),
+        ("each twice", each_twice, 2),
+        ("one line", format!("x = [{}]", "1, ".repeat(5_000_000)), 10),
+        ("no TOML", "= =\n".repeat(1_000_000), 10),
     ] {
         let begun = std::time::Instant::now();
         let result = load_text(&text);
         let spent = begun.elapsed();
         let (mib, loaded) = (text.len() / 1_048_576, result.is_ok());
         println!("{what}: {mib} MiB, loaded: {loaded}, {spent:?}");
-        assert!(spent.as_secs() < 2, "{what}: {spent:?}");
+        assert!(spent.as_secs() < seconds_max, "{what}: {spent:?}");
     }
 }
 

@@ -66,6 +66,18 @@ fn a_secret_is_not_shown_in_a_line_that_is_no_toml() {
     }
 }
 
+/// A long file is read in pieces: places and masks still count from its top.
+#[test]
+fn a_secret_is_not_shown_far_down_a_long_file() {
+    let comment = format!("# {}\n", "-".repeat(98)).repeat(5_000);
+    let long = format!("{}{comment}{}{comment}", target("A", ""), target("B", ""));
+    let text = format!("{long}{}", target("C", "headers = { A = 'hunter2', Host = 'hunter2' }"));
+    let shown = check_hidden(&text);
+    let line = format!("{GATEWAY}{text}").lines().position(|line| line.contains("Host")).unwrap();
+    assert!(shown.contains(&format!("--> routes.toml:{}:28\n", line + 1)), "{shown}");
+    assert!(shown.contains("| headers = { A = …, Host = … }\n"), "{shown}");
+}
+
 #[test]
 fn a_missing_reference_is_named() {
     let shown = check_hidden(&target("T", "headers = { A = '${env:MISSING} hunter2' }"));

@@ -112,7 +112,8 @@ fn paths_are_whole_or_below_the_base_path() {
 fn a_description_has_all_that_is_in_the_table() {
     let text = format!(
         "{}{}{}",
-        "[[client]]\nid = 'CIDX1'\ntargets = ['A', 'B']\nlimit = { rate = '50/s', shadow = true }\n",
+        "[[client]]\nid = 'CIDX1'\ntargets = ['A', 'B']\n\
+         limit = { rate = '50/s', shadow = true }\n",
         target("A", "name = 'Alpine'\nheaders = { X-Key = 'hunter2' }\nlimit = { rate = '9/m' }"),
         target("B", "status = 'maintenance'\npaths = { username = false }"),
     );

@@ -1,0 +1,12 @@
+-- The call that every proxy gets: a code exchange that keeps the contract.
+wrk.method = "POST"
+wrk.path = "/consent-flow/v2/oauth/token"
+wrk.headers["X-Correlation-ID"] = "0f8fad5b-d9cb-469f-a165-70867728950e"
+wrk.headers["X-CorAPI-Client-ID"] = "CIDX0000000001"
+wrk.headers["X-CorAPI-Target-ID"] = "IIDX00001"
+wrk.headers["X-PSU-IP-Address"] = "198.51.100.7"
+wrk.headers["User-Agent"] = "bench/1.0"
+wrk.headers["Accept"] = "application/json"
+wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"
+wrk.body = "grant_type=authorization_code&code=SplxlOBeZQQYbYS6WxSbIA&client_id=CIDX0000000001"
+  .. "&username=anna.muster&redirect_uri=https%3A%2F%2Fclient.example%2Fcb"

@@ -1,0 +1,110 @@
+//! The law of files: each says what it decides, is short, and has a name that says something.
+
+use super::source::{Source, sources};
+
+/// Every folder with Rust of ours.
+const FOLDERS: [&str; 3] = ["benches", "src", "tests"];
+/// The longest file, in lines.
+const LINES_MAX: usize = 400;
+/// The longest line, in characters.
+const COLUMNS_MAX: usize = 100;
+/// Files that may be longer, and why.
+const LONG_FILES: [(&str, &str); 1] =
+    [("src/fault.rs", "the one fault table: to split it would make it two")];
+/// Names that say nothing about what is in a file.
+const EMPTY_NAMES: [&str; 11] = [
+    "common", "error", "errors", "helper", "helpers", "misc", "mod", "prelude", "types", "util",
+    "utils",
+];
+/// How many lines an expectation and its reason may take before the word that it allows.
+const EXPECTATION_LINES: usize = 6;
+
+fn all() -> Vec<Source> {
+    sources(&FOLDERS)
+}
+
+fn none(broken: &[String], law: &str) {
+    assert!(broken.is_empty(), "{law}:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_file_begins_with_what_it_decides() {
+    let silent = |source: Source| (!source.text.starts_with("//! ")).then_some(source.path);
+    let broken: Vec<_> = all().into_iter().filter_map(silent).collect();
+    none(&broken, "the first line is `//! …`: what the file decides");
+}
+
+#[test]
+fn no_file_is_long() {
+    let mut broken = Vec::new();
+    for source in all() {
+        let lines = source.text.lines().count();
+        let excepted = LONG_FILES.iter().any(|(path, _)| *path == source.path);
+        if lines > LINES_MAX && !excepted {
+            broken.push(format!("{}: {lines} lines", source.path));
+        }
+    }
+    none(&broken, "a file has at most 400 lines; tests can go into a file beside it");
+}
+
+#[test]
+fn no_line_is_long() {
+    let mut broken = Vec::new();
+    for source in all() {
+        for (number, line) in (1..).zip(source.text.lines()) {
+            if line.chars().count() > COLUMNS_MAX && !is_table_row(line) {
+                broken.push(format!("{}:{number}", source.path));
+            }
+        }
+    }
+    none(&broken, "a line has at most 100 columns");
+}
+
+/// A row of a table in a doc comment can't be broken.
+fn is_table_row(line: &str) -> bool {
+    let line = line.trim_start();
+    ["//! | ", "/// | "].iter().any(|start| line.starts_with(start))
+}
+
+#[test]
+fn no_name_says_nothing() {
+    let mut broken = Vec::new();
+    for source in all() {
+        let name = source.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+        if EMPTY_NAMES.contains(&name) {
+            broken.push(source.path);
+        }
+    }
+    none(&broken, "a module is `name.rs` beside `name/`, and its name says what it decides");
+}
+
+#[test]
+fn unsafe_stands_only_where_it_is_expected() {
+    let mut broken = Vec::new();
+    for source in all() {
+        let code = source.code();
+        let (code, text) = (code.lines(), source.text.lines().collect::<Vec<_>>());
+        for (at, line) in code.enumerate() {
+            let words = line.split(|char: char| !char.is_alphanumeric() && char != '_');
+            if !words.into_iter().any(|word| word == "unsafe") {
+                continue;
+            }
+            let near = &text[at.saturating_sub(EXPECTATION_LINES)..at];
+            let expected = near.iter().any(|line| line.contains("#[expect(unsafe_code"));
+            let argued = near.iter().any(|line| line.contains("// SAFETY:"));
+            if !(expected && argued) {
+                broken.push(format!("{}:{}", source.path, at + 1));
+            }
+        }
+    }
+    none(&broken, "`unsafe` has `#[expect(unsafe_code, reason = …)]` and `// SAFETY:` before it");
+}
+
+#[test]
+fn exceptions_are_still_needed() {
+    for (path, reason) in LONG_FILES {
+        let source = all().into_iter().find(|source| source.path == path);
+        let lines = source.map_or(0, |source| source.text.lines().count());
+        assert!(lines > LINES_MAX, "{path} is no exception any more ({reason})");
+    }
+}
