@@ -108,6 +108,7 @@ impl Worker {
         }
         while self.connections.get() > 0 && self.hub.stage() != Stage::Over {
             sleep(LEAVE_TICK).await;
+            self.log.flush();
         }
     }
 

@@ -5,30 +5,10 @@ use std::time::Duration;
 use corgate::edge::Stage;
 
 use crate::ask::{Ask, Http};
-use crate::h2::Streams;
-use crate::world::{Setup, World, now, runtime, until};
-
-const LEAVING: &str = "shutting down, please retry";
+use crate::h2::{Frames, HEADERS, RST_STREAM, Streams};
+use crate::world::{Setup, World, now, until};
 
 over_both! {
-    fn row_4_6_who_comes_late_is_told_to_retry(http) {
-        let world = World::new();
-        let mut client = world.client(http, 1);
-        client.call(Ask::token()).good();
-        world.running().refuse();
-        let answer = client
-            .call(Ask::token())
-            .refused(503, "temporarily_unavailable", LEAVING)
-            .says("retry-after", "1")
-            .logged("draining");
-        let close = (http == Http::One).then_some("close");
-        assert_eq!(answer.header("connection"), close);
-        assert!(world.running().stage() == Stage::Refusing);
-        assert_eq!(world.admin("/readyz").0, 503);
-        assert_eq!(world.admin("/livez").0, 200);
-        world.bank_heard(1);
-    }
-
     fn what_is_under_way_is_finished_while_the_gateway_refuses(http) {
         let world = World::new();
         let slow = world.client(http, 1).call_meanwhile(Ask::magic("sim-delay-300"));
@@ -55,6 +35,45 @@ over_both! {
         assert!(client.try_call(Ask::token()).is_err());
         world.bank_heard(1);
     }
+}
+
+/// Waits until the gateway's side of a connection is set up too.
+fn connected(world: &World) {
+    until("the handshake", || (world.metric("corgate_handshakes_total") == 1).then_some(()));
+}
+
+#[test]
+fn row_4_6_who_comes_late_over_http_2_is_told_to_retry() {
+    let world = World::new();
+    let mut frames = Frames::open(&world);
+    connected(&world);
+    world.running().refuse();
+    // A client that has not yet read the GOAWAY may still open a stream (RFC 9113 section 6.8).
+    frames
+        .request(1, &[(":method", "POST"), (":scheme", "https"), (":path", &Ask::token().target)]);
+    assert_eq!(frames.next(&[HEADERS, RST_STREAM]).map(|(kind, _)| kind), Some(HEADERS));
+    // The line does not wait for the end of the drain.
+    let line = world.line(|line| line["fault"] == "draining");
+    assert_eq!((&line["status"], &line["protocol"]), (&503.into(), &"h2".into()));
+    assert_eq!(world.running().stage(), Stage::Refusing);
+    assert_eq!(world.admin("/readyz").0, 503);
+    assert_eq!(world.admin("/livez").0, 200);
+    world.bank_heard(0);
+}
+
+#[test]
+fn connections_that_wait_are_closed_when_the_gateway_leaves() {
+    let world = World::new();
+    // One that has not asked, one between two requests, one within a head.
+    let mut wires: Vec<_> = (0..3).map(|_| world.wire()).collect();
+    wires[1].send(Ask::token().bytes());
+    wires[1].answer().good();
+    wires[2].send(&Ask::token().bytes()[..100]);
+    world.running().refuse();
+    for wire in &mut wires {
+        wire.is_closed();
+    }
+    world.bank_heard(1);
 }
 
 #[test]
@@ -86,5 +105,4 @@ fn a_call_that_never_ends_is_cut_at_the_drain_timeout() {
     assert!(hanging.join().unwrap());
     let gone = world.lines().into_iter().find(|line| line["status"] == 499).unwrap();
     assert_eq!(gone["client_gone"], true);
-    let _ = runtime();
 }
