@@ -7,7 +7,9 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
     clippy::panic,
+    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a test ends where its world is not as it says"
 )]

@@ -50,9 +50,9 @@ fn world() -> World {
         .start()
 }
 
-/// The steps, in the contract's order.
-fn steps() -> Vec<(Repair, Refusal)> {
-    let head: Vec<(Repair, Refusal)> = vec![
+/// Steps 1 to 9 of the contract: from the path to the limit at the bank.
+fn head_steps() -> Vec<(Repair, Refusal)> {
+    vec![
         ((2, |ask| ask), (404, BAD, "path_unknown")),
         (
             (2, |ask| ask.target(&format!("{BASE}/oauth/token?secret=in-the-query"))),
@@ -93,8 +93,12 @@ fn steps() -> Vec<(Repair, Refusal)> {
             (1, |ask| ask.set("X-CorAPI-Client-ID", client_id(1)).bank(BANK)),
             (429, "temporarily_unavailable", "rate_limited"),
         ),
-    ];
-    let rest: Vec<(Repair, Refusal)> = vec![
+    ]
+}
+
+/// Steps 10 to 15: from `Authorization` to the breaker.
+fn body_steps() -> Vec<(Repair, Refusal)> {
+    vec![
         (
             (4, |ask| ask.set("X-CorAPI-Client-ID", client_id(4)).bank("IIDX-BROKEN")),
             (401, "invalid_client", "authorization_refused"),
@@ -131,8 +135,7 @@ fn steps() -> Vec<(Repair, Refusal)> {
             (502, "server_error", "proxy_loop"),
         ),
         ((4, |ask| ask.without("Via")), (503, "temporarily_unavailable", "breaker_open")),
-    ];
-    head.into_iter().chain(rest).collect()
+    ]
 }
 
 over_both! {
@@ -140,7 +143,8 @@ over_both! {
         let world = world();
         prepare(&world);
         let mut ask = worst();
-        for (number, ((client, repair), (status, error, fault))) in steps().into_iter().enumerate() {
+        let steps = head_steps().into_iter().chain(body_steps());
+        for (number, ((client, repair), (status, error, fault))) in steps.enumerate() {
             ask = repair(ask);
             // Each answer needs a line of its own in the log.
             if let [correlation] = ask.values("X-Correlation-ID")[..]

@@ -39,7 +39,8 @@ fn with_lines(lines: &str) -> Vec<u8> {
     let ask = Ask::token();
     let head = String::from_utf8(ask.head()).unwrap();
     let at = head.find("\r\n").unwrap() + 2;
-    [head[..at].as_bytes(), lines.as_bytes(), head[at..].as_bytes(), &ask.body].concat()
+    let (line, fields) = head.as_bytes().split_at(at);
+    [line, lines.as_bytes(), fields, &ask.body].concat()
 }
 
 /// A request without a length of its own.

@@ -23,8 +23,11 @@ pub(crate) struct Setup {
     upstream: Option<String>,
     more: String,
     bank: Option<Bank>,
-    edit: Option<Box<dyn FnOnce(&mut RouteTable)>>,
+    edit: Option<Edit>,
 }
+
+/// A change of the table after it was loaded.
+type Edit = Box<dyn FnOnce(&mut RouteTable)>;
 
 impl Setup {
     pub(crate) fn new() -> Self {
