@@ -69,7 +69,8 @@ shapes! { malformed;
     cl_te_with_a_tab: with_lines("Transfer-Encoding:\tchunked\r\n");
     cl_and_an_unknown_coding: with_lines("Transfer-Encoding: xchunked\r\n");
     content_length_twice: with_framing("Content-Length: 0\r\nContent-Length: 163\r\n", "");
-    the_same_content_length_twice: with_framing("Content-Length: 5\r\nContent-Length: 5\r\n", "a=b&c");
+    the_same_content_length_twice:
+        with_framing("Content-Length: 5\r\nContent-Length: 5\r\n", "a=b&c");
     content_length_as_a_list: with_framing("Content-Length: 5, 5\r\n", "a=b&c");
     content_length_with_a_sign: with_framing("Content-Length: +5\r\n", "a=b&c");
     content_length_below_zero: with_framing("Content-Length: -1\r\n", "");
