@@ -98,7 +98,8 @@ shapes! { malformed;
     a_host_with_a_space: with_lines_instead_of_host("Host: local host\r\n");
     a_host_with_a_path: with_lines_instead_of_host("Host: localhost/x\r\n");
     a_host_with_a_user: with_lines_instead_of_host("Host: user@localhost\r\n");
-    a_target_that_differs_from_host: request_line(&format!("POST https://other{BASE}/oauth/token HTTP/1.1"));
+    a_target_that_differs_from_host:
+        request_line(&format!("POST https://other{BASE}/oauth/token HTTP/1.1"));
     connect: request_line("CONNECT localhost:443 HTTP/1.1");
     a_target_without_a_slash: request_line("POST oauth/token HTTP/1.1");
     another_scheme: request_line("POST ftp://localhost/oauth/token HTTP/1.1");
