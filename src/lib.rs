@@ -18,6 +18,7 @@ pub mod answer;
 pub mod breaker;
 pub mod callers;
 pub mod contract;
+pub mod conversation;
 pub mod dialect;
 pub mod exchange;
 pub mod fault;

@@ -99,6 +99,7 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         peer: &link.peer,
         banks: &banks,
         entropy: Random,
+        now: started.into_std(),
         refusing: stage == Stage::Refusing,
     };
     let body = TimedBody { incoming, deadline: link.body_timeout };

@@ -19,7 +19,7 @@ use super::origin;
 use super::page::{At, Wrong};
 use super::reader::Reader;
 use super::reference;
-use super::table::{Dialect, Origin, Paths, Scheme, Target, TargetStatus, TargetTls};
+use super::table::{Dialect, Origin, Paths, Scheme, Target, TargetStatus, TargetTls, Translation};
 use crate::fault::Name;
 use crate::ids::TargetId;
 
@@ -73,7 +73,9 @@ fn read(
         source: Arc::clone(&section.page.file),
         name,
         dialect: Dialect::Blink,
+        translation: Translation::default(),
         upstream,
+        auth_upstream: Vec::new(),
         paths,
         tls: shared.tls(tls),
         http: tuning.http,
