@@ -5,7 +5,11 @@
 //! [`Dialect`]. This file decides nothing but which. It must not know sockets, nor the clock.
 
 mod blink;
+mod flinks;
 pub mod held;
+mod oauth2;
+mod reply;
+mod request;
 pub mod told;
 
 use bytes::Bytes;
@@ -137,6 +141,7 @@ pub fn recipe(asked: &Asked<'_>) -> Result<Option<Recipe>, Fault> {
             let _ = asked;
             Ok(None)
         }
+        Dialect::OAuth2(_) | Dialect::Flinks(_) => Ok(None),
     }
 }
 
@@ -151,6 +156,8 @@ pub fn open(asked: &Asked<'_>, held: Option<&Held>) -> Result<Turn, Fault> {
             let _ = held;
             blink::open(asked)
         }
+        Dialect::OAuth2(settings) => oauth2::open(asked, settings),
+        Dialect::Flinks(settings) => flinks::open(asked, settings),
     }
 }
 
@@ -169,5 +176,7 @@ pub fn hear(
             let _ = (held, turn);
             blink::hear(asked, answer)
         }
+        Dialect::OAuth2(settings) => oauth2::hear(asked, settings, &answer),
+        Dialect::Flinks(settings) => flinks::hear(asked, settings, turn, &answer),
     }
 }

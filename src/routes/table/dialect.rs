@@ -2,6 +2,14 @@
 //!
 //! This file decides which settings each dialect has. It must not know how they are used, nor TOML.
 
+mod flinks;
+mod oauth2;
+mod registrations;
+
+pub use self::flinks::Flinks;
+pub use self::oauth2::{Authentication, OAuth2, UsernameCheck};
+pub use self::registrations::{Registration, Registrations};
+
 use std::time::Duration;
 
 use http::StatusCode;
@@ -14,6 +22,10 @@ use crate::oauth::ErrorCode;
 pub enum Dialect {
     /// The seed's own: bLink 2.0.15.1-fi.
     Blink,
+    /// RFC 6749, RFC 7009 and RFC 7662, as they stand.
+    OAuth2(Box<OAuth2>),
+    /// Flinks' open banking.
+    Flinks(Box<Flinks>),
 }
 
 impl Dialect {
@@ -21,6 +33,17 @@ impl Dialect {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Blink => "blink",
+            Self::OAuth2(_) => "oauth2",
+            Self::Flinks(_) => "flinks",
+        }
+    }
+
+    /// Whether it has a way to ask the bank about a username.
+    pub fn checks_usernames(&self) -> bool {
+        match self {
+            Self::Blink => true,
+            Self::OAuth2(oauth2) => oauth2.username != UsernameCheck::None,
+            Self::Flinks(_) => false,
         }
     }
 }
