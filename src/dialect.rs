@@ -6,6 +6,8 @@
 
 mod blink;
 mod flinks;
+#[cfg(test)]
+mod golden;
 pub mod held;
 mod oauth2;
 mod reply;
