@@ -22,8 +22,6 @@ use crate::routes::{MemorySources, RouteTable, Target, load};
 
 /// What the table's `${env:SECRET}` is.
 pub(super) const SECRET: &str = "test-secret:1";
-/// The token of the client's `Authorization`.
-pub(super) const BEARER: &str = "AT-presented";
 
 /// What a bank answers: status, fields, body.
 pub(super) type Said = (u16, &'static [(&'static str, &'static str)], &'static str);

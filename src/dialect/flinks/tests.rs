@@ -68,7 +68,8 @@ fn tokens() {
                 ..code("code-without-redirect-uri", &[])
             },
             at(
-                "flinks = { clients = { X = { client_id = 'x', client_secret = '${env:SECRET}' } } }",
+                "flinks = { clients = { X = { client_id = 'x', \
+                 client_secret = '${env:SECRET}' } } }",
                 code("client-unmapped", &[]),
             ),
             Case { call: Username, form: "username=anna", ..code("username", &[]) },

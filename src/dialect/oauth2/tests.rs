@@ -15,8 +15,9 @@ const OVERRIDES: &str = "answers = [{ status = 422, code = 'consent_expired', be
                          'temporarily_unavailable' }]
 oauth2 = { client_id = 'hub', client_secret = '${env:SECRET}' }";
 
-const CODE: &str = "grant_type=authorization_code&code=code-1&redirect_uri=https%3A%2F%2Fapp.example\
-                    %2Fcb&client_id=CIDX1&username=anna&code_verifier=verifier-1&client_secret=forged";
+const CODE: &str = "grant_type=authorization_code&code=code-1&\
+                    redirect_uri=https%3A%2F%2Fapp.example%2Fcb&client_id=CIDX1&username=anna&\
+                    code_verifier=verifier-1&client_secret=forged";
 const REFRESH: &str = "grant_type=refresh_token&refresh_token=RT-old&client_id=CIDX1&username=anna";
 const TOKEN: &str = "token=AT-1&token_type_hint=access_token&client_id=CIDX1";
 const ANNA: &str = "username=anna";
@@ -24,9 +25,16 @@ const ANNA: &str = "username=anna";
 const TOKENS: Said = (
     200,
     &[("content-type", "application/json"), ("set-cookie", "a=b")],
-    r#"{"access_token":"AT-1","token_type":"Bearer","expires_in":60,"refresh_token":"RT-1","scope":"ais","id_token":"x"}"#,
+    "{\"access_token\":\"AT-1\",\"token_type\":\"Bearer\",\"expires_in\":60,\
+     \"refresh_token\":\"RT-1\",\"scope\":\"ais\",\"id_token\":\"x\"}",
 );
 const FEW: Said = (200, &[], r#"{"access_token":"AT-2","token_type":"bearer"}"#);
+const USED: &str = "{\"error\":\"invalid_grant\",\"error_description\":\"code code-1 was used: \
+                    \\\"x\\\"\",\"error_uri\":\"https://bank.example/errors/7\"}";
+const CHATTY: &str = "{\"error\":\"invalid_grant\",\"error_description\":\"verifier-1 of anna, \
+                      CH93 0076 2011 6238 5295 7, \
+                      key test-secret:1, eyJhbGciOiJSUzI1NiJ9.e30.c2ln\"\
+                      ,\"error_uri\":\"https://bank.example/?user=anna\"}";
 const HTML: &str = "<html><body>Session <b>expired</b> for anna</body></html>";
 
 /// A call with [`BASIC`], and what the bank says to it.
@@ -72,7 +80,8 @@ fn requests_and_good_answers() {
             case("token-refresh-rotated", REFRESH, &[TOKENS]),
             case("token-refresh-echoed", REFRESH, &[FEW]),
             at(
-                "default_expires_in = '2h'\noauth2 = { authentication = 'none', client_id = 'hub' }",
+                "default_expires_in = '2h'\n\
+                 oauth2 = { authentication = 'none', client_id = 'hub' }",
                 case("token-default-expires-in", CODE, &[FEW]),
             ),
             case(
@@ -111,7 +120,8 @@ fn what_is_said_without_the_bank() {
         &[
             username("username-none", BASIC, &[]),
             at(
-                "paths = { revoke = false }\noauth2 = { authentication = 'none', client_id = 'hub' }",
+                "paths = { revoke = false }\n\
+                 oauth2 = { authentication = 'none', client_id = 'hub' }",
                 revoke("revoke-no-path", &[]),
             ),
             at(
@@ -128,14 +138,7 @@ fn refusals_by_code() {
         "oauth2",
         "refused",
         &[
-            refused(
-                "invalid-grant",
-                &[(
-                    400,
-                    &[],
-                    r#"{"error":"invalid_grant","error_description":"code code-1 was used: \"x\"","error_uri":"https://bank.example/errors/7"}"#,
-                )],
-            ),
+            refused("invalid-grant", &[(400, &[], USED)]),
             refused("invalid-grant-401", &[(401, &[], r#"{"error":"invalid_grant"}"#)]),
             refused("invalid-request", &[(400, &[], r#"{"error":"invalid_request"}"#)]),
             refused("invalid-scope", &[(400, &[], r#"{"error":"invalid_scope"}"#)]),
@@ -155,14 +158,7 @@ fn refusals_by_code() {
             ),
             refused("invalid-client-400", &[(400, &[], r#"{"error":"invalid_client"}"#)]),
             refused("unknown-code", &[(400, &[], r#"{"error":"consent_required"}"#)]),
-            refused(
-                "redacted",
-                &[(
-                    400,
-                    &[],
-                    r#"{"error":"invalid_grant","error_description":"verifier-1 of anna, CH93 0076 2011 6238 5295 7, key test-secret:1, eyJhbGciOiJSUzI1NiJ9.e30.c2ln","error_uri":"https://bank.example/?user=anna"}"#,
-                )],
-            ),
+            refused("redacted", &[(400, &[], CHATTY)]),
             revoke(
                 "revoke-unsupported-token-type",
                 &[(400, &[], r#"{"error":"unsupported_token_type"}"#)],
@@ -175,29 +171,27 @@ fn refusals_by_code() {
             ),
             at(OVERRIDES, refused("override-by-status", &[(404, &[("retry-after", "9")], "")])),
             at(OVERRIDES, refused("override-other-code", &[(422, &[], r#"{"error":"else"}"#)])),
-            username("username-inactive", INTROSPECTION, &[(200, &[], r#"{"active":false}"#)]),
+        ],
+    );
+}
+
+#[test]
+fn refusals_of_a_username_check() {
+    check(
+        "oauth2",
+        "username",
+        &[
+            username("inactive", INTROSPECTION, &[(200, &[], r#"{"active":false}"#)]),
             username(
-                "username-of-another-client",
+                "of-another-client",
                 INTROSPECTION,
                 &[(200, &[], r#"{"active":true,"username":"anna","client_id":"else"}"#)],
             ),
-            username("username-introspection-401", INTROSPECTION, &[(401, &[], "")]),
-            username(
-                "username-introspection-odd",
-                INTROSPECTION,
-                &[(200, &[], r#"{"active":true}"#)],
-            ),
-            username(
-                "username-userinfo-401",
-                USERINFO,
-                &[(401, &[], r#"{"error":"invalid_token"}"#)],
-            ),
-            username(
-                "username-userinfo-403",
-                USERINFO,
-                &[(403, &[], r#"{"error":"insufficient_scope"}"#)],
-            ),
-            username("username-userinfo-odd", USERINFO, &[(200, &[], r#"{"sub":"1"}"#)]),
+            username("introspection-401", INTROSPECTION, &[(401, &[], "")]),
+            username("introspection-odd", INTROSPECTION, &[(200, &[], r#"{"active":true}"#)]),
+            username("userinfo-401", USERINFO, &[(401, &[], r#"{"error":"invalid_token"}"#)]),
+            username("userinfo-403", USERINFO, &[(403, &[], r#"{"error":"insufficient_scope"}"#)]),
+            username("userinfo-odd", USERINFO, &[(200, &[], r#"{"sub":"1"}"#)]),
         ],
     );
 }
