@@ -21,6 +21,8 @@ mod wire;
 mod world;
 
 mod bodies;
+mod dialect_flinks;
+mod dialect_oauth2;
 mod heads;
 mod identity;
 mod knobs;
