@@ -114,7 +114,11 @@ fn play(dialect: &str, case: &Case) -> String {
         form: &Form::parse(&body).unwrap(),
         told: None,
     };
-    let mut text = format!("# bLink {}\n{}\n", case.call.as_str(), case.form);
+    let mut text = format!("# bLink {}\n", case.call.as_str());
+    if case.call == Call::Username {
+        text.push_str("authorization: Bearer AT-presented\n");
+    }
+    writeln!(text, "{}", case.form).unwrap();
     let mut said = case.said.iter();
     let mut turn = super::open(&asked, None);
     for number in 0.. {

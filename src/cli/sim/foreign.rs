@@ -14,7 +14,7 @@ use crate::sim::server::{JOURNAL_MAX, Listening, ServerTls};
 /// How a simulated bank listens.
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("transport").required(true).args(["tls_dir", "plain"])))]
-pub struct ListenArgs {
+pub(super) struct ListenArgs {
     /// Where it listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7443")]
     listen: SocketAddr,
