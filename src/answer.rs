@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::fault::{Fault, Limited, Name};
 use crate::ids::CorrelationId;
+use crate::oauth::{ErrorCode, is_description};
 
 /// The correlation header, in and out.
 pub const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -23,6 +24,9 @@ pub const X_CORAPI_SOURCE: HeaderName = HeaderName::from_static("x-corapi-source
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// RFC 6750 section 3.1.
+const BEARER_INVALID: &str = "Bearer realm=\"corgate\", error=\"invalid_token\"";
 
 /// Who made an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +48,7 @@ impl Source {
 }
 
 /// A whole answer, ready to be sent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
@@ -71,6 +75,40 @@ impl Answer {
     /// The bank's answer: its status and body, and the fields that `keep` holds.
     pub const fn of_provider(status: StatusCode, keep: HeaderMap, body: Bytes) -> Self {
         Self { status, headers: keep, body, source: Source::Provider, close: false }
+    }
+
+    /// A good answer of the hub's own: JSON with status 200.
+    pub fn of_platform(body: Bytes) -> Self {
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
+        Self { status: StatusCode::OK, headers, body, source: Source::Platform, close: false }
+    }
+
+    /// A bank's error, said in the contract's words: the JSON of RFC 6749 section 5.2. The
+    /// description may be the bank's; what RFC 6749 forbids in one is left out of it.
+    pub fn of_refusal(
+        status: StatusCode,
+        error: ErrorCode,
+        description: &str,
+        uri: Option<&str>,
+    ) -> Self {
+        let mut json = serde_json::Map::new();
+        json.insert("error".to_owned(), error.as_str().into());
+        let description: String =
+            description.chars().filter(|c| is_description(c.encode_utf8(&mut [0; 4]))).collect();
+        if !description.is_empty() {
+            json.insert("error_description".to_owned(), description.into());
+        }
+        if let Some(uri) = uri {
+            json.insert("error_uri".to_owned(), uri.into());
+        }
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(BEARER_INVALID));
+        }
+        let body = Bytes::from(serde_json::Value::Object(json).to_string());
+        Self { status, headers, body, source: Source::Provider, close: false }
     }
 
     /// The answer for a fault, in the JSON of RFC 6749 section 5.2.

@@ -1,17 +1,27 @@
-//! Dialects: how a call is said to a bank, and how the bank's answer is heard.
+//! Dialects: how a call is said to a bank, and how the bank's answers are heard.
 //!
-//! Each dialect is one file with `request` and `response` side by side, pure, and one arm of the
-//! closed [`Dialect`]. This file decides nothing but which. It must not know sockets.
+//! A call is a short conversation: the dialect asks, hears, and either asks once more or is done.
+//! Each dialect is one file with `open` and `hear` side by side, pure, and one arm of the closed
+//! [`Dialect`]. This file decides nothing but which. It must not know sockets, nor the clock.
 
 mod blink;
+mod flinks;
+#[cfg(test)]
+mod golden;
+pub mod held;
+mod oauth2;
+mod reply;
+mod request;
+pub mod told;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+pub use self::held::{Held, Recipe};
 use crate::answer::Answer;
 use crate::contract::{AuthorizationPolicy, HeadRules};
 use crate::fault::{Fault, Name};
-use crate::ids::CorrelationId;
+use crate::ids::{ClientId, CorrelationId};
 use crate::oauth::Call;
 use crate::oauth::form::Form;
 use crate::routes::{Dialect, Target};
@@ -27,7 +37,9 @@ pub struct Asked<'a> {
     pub authorization: AuthorizationPolicy,
     /// Which bank.
     pub target: &'a Target,
-    /// The resolved client id, for `X-CorAPI-Client-ID`. Never the client's own header.
+    /// The resolved client.
+    pub client_id: &'a ClientId,
+    /// The same, for `X-CorAPI-Client-ID`. Never the client's own header.
     pub client: &'a HeaderValue,
     /// The resolved target id, for `X-CorAPI-Target-ID`.
     pub target_id: &'a HeaderValue,
@@ -41,11 +53,27 @@ pub struct Asked<'a> {
     pub body: &'a Bytes,
     /// The same, parsed.
     pub form: &'a Form<'a>,
+    /// What the hub remembers of the token that the call is about; see [`told`].
+    pub told: Option<told::Told>,
 }
 
-/// What goes to the bank. Always a POST; the connection adds `Host` and `Content-Length`.
+/// Which of a bank's hosts a request goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Host {
+    /// `upstream`.
+    #[default]
+    Main,
+    /// `auth_upstream`.
+    Auth,
+}
+
+/// What goes to the bank; the connection adds `Host` and `Content-Length`.
 #[derive(Debug)]
 pub struct ProviderRequest {
+    /// Which of its hosts.
+    pub host: Host,
+    /// The method.
+    pub method: Method,
     /// The path, absolute.
     pub path: Name,
     /// The fields.
@@ -63,6 +91,24 @@ pub struct ProviderAnswer {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+}
+
+/// What a dialect does next.
+#[derive(Debug)]
+pub enum Turn {
+    /// Ask the bank.
+    Ask(ProviderRequest),
+    /// Give the client this answer.
+    Done(Heard),
+}
+
+/// The end of a conversation.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// What the client gets.
+    pub answer: Answer,
+    /// What was odd in the bank's answer, though it passed.
+    pub oddity: Option<Oddity>,
 }
 
 /// What a dialect found odd in an answer that it let pass; for the record.
@@ -84,25 +130,55 @@ impl Oddity {
     }
 }
 
-/// Says the call in the target's dialect.
+/// Most requests of one conversation. No dialect needs more than two.
+pub const TURNS_MAX: u8 = 3;
+
+/// The token of the hub's own that the call needs, and how to get it.
 ///
 /// # Errors
-/// [`Fault::PathUnconfigured`] when the bank has no path for it.
-pub fn request(asked: &Asked<'_>) -> Result<ProviderRequest, Fault> {
-    match asked.target.dialect {
-        Dialect::Blink => blink::request(asked),
+/// A fault when the call can't be made at all, for example because the bank knows no such client.
+pub fn recipe(asked: &Asked<'_>) -> Result<Option<Recipe>, Fault> {
+    match &asked.target.dialect {
+        Dialect::Blink => {
+            let _ = asked;
+            Ok(None)
+        }
+        Dialect::OAuth2(_) | Dialect::Flinks(_) => Ok(None),
     }
 }
 
-/// Hears the answer in the target's dialect.
+/// Opens the conversation.
+///
+/// # Errors
+/// [`Fault::PathUnconfigured`] when the bank has no path for the call; the dialect's own faults
+/// for what can't be said in it.
+pub fn open(asked: &Asked<'_>, held: Option<&Held>) -> Result<Turn, Fault> {
+    match &asked.target.dialect {
+        Dialect::Blink => {
+            let _ = held;
+            blink::open(asked)
+        }
+        Dialect::OAuth2(settings) => oauth2::open(asked, settings),
+        Dialect::Flinks(settings) => flinks::open(asked, settings),
+    }
+}
+
+/// Hears the answer to the request number `turn`, counted from 0.
 ///
 /// # Errors
 /// A provider fault when the answer is none that may be passed on.
-pub fn response(
+pub fn hear(
     asked: &Asked<'_>,
+    held: Option<&Held>,
+    turn: u8,
     answer: ProviderAnswer,
-) -> Result<(Answer, Option<Oddity>), Fault> {
-    match asked.target.dialect {
-        Dialect::Blink => blink::response(asked, answer),
+) -> Result<Turn, Fault> {
+    match &asked.target.dialect {
+        Dialect::Blink => {
+            let _ = (held, turn);
+            blink::hear(asked, answer)
+        }
+        Dialect::OAuth2(settings) => oauth2::hear(asked, settings, &answer),
+        Dialect::Flinks(settings) => flinks::hear(asked, settings, turn, &answer),
     }
 }

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, request};
@@ -13,7 +14,8 @@ use http::{HeaderMap, request};
 use crate::answer::{Answer, Manner, X_CORRELATION_ID};
 use crate::callers::{Caller, Peer};
 use crate::contract::{Operation, Waivers};
-use crate::dialect::{self, Asked, ProviderAnswer, ProviderRequest};
+use crate::conversation::{self, FlightKey, Outcome};
+use crate::dialect::{Asked, Heard, Held, Oddity, ProviderAnswer, ProviderRequest, Recipe};
 use crate::fault::Fault;
 use crate::ids::CorrelationId;
 use crate::limiter::{Permit, admit_client, admit_target};
@@ -40,13 +42,34 @@ pub trait RequestBody {
 
 /// The banks, behind whatever it takes to reach them.
 pub trait Banks {
-    /// Sends one request and waits for the whole answer. A [`Permit`] is used up by it.
+    /// Sends one request and waits for the whole answer.
     fn forward(
         &self,
-        permit: Permit,
+        permit: &Permit,
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> impl Future<Output = (Result<ProviderAnswer, Fault>, Trail)>;
+
+    /// Gives the token of the hub's own that a recipe makes: from memory while it is good, else
+    /// fetched, once for all who ask at the same time.
+    fn held(
+        &self,
+        permit: &Permit,
+        route: &Arc<Route>,
+        recipe: Recipe,
+    ) -> impl Future<Output = Result<Held, Fault>>;
+
+    /// Forgets a held token that a bank refused: exactly that one, not one fetched since.
+    fn evict(&self, held: &Held);
+
+    /// Runs an exchange alone: whoever comes with the same key while it is under way gets its
+    /// outcome, and so does, for `replay` after its end, who comes later.
+    fn alone(
+        &self,
+        key: FlightKey,
+        replay: Duration,
+        exchange: impl Future<Output = Outcome>,
+    ) -> impl Future<Output = Outcome>;
 }
 
 /// Random bits, handed in.
@@ -66,6 +89,8 @@ pub struct Setting<'s, 'b, B, E> {
     pub banks: &'b B,
     /// Random bits.
     pub entropy: E,
+    /// The time at which the request came.
+    pub now: Instant,
     /// `Some` once the gateway refuses all new work.
     pub refusing: bool,
 }
@@ -158,6 +183,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
         head: &operation.head,
         authorization: api.authorization,
         target: &route.target,
+        client_id: &caller.client.id,
         client: &caller.wire_id,
         target_id: &route.wire_id,
         correlation,
@@ -165,19 +191,18 @@ async fn walk<'s, B: Banks, E: Entropy>(
         headers,
         body: &bytes,
         form: &form,
+        told: conversation::recall(setting, route, headers),
     };
-    let request = dialect::request(&asked)?;
 
-    // forward: without a permit there is no request to a bank
-    let (forwarded, trail) = setting.banks.forward(permit, route, request).await;
+    // forward, and translate back: a short conversation; without a permit there is none
+    let (heard, trail) = conversation::hold(setting, &permit, route, &asked).await;
     record.trail = trail;
-
-    // translate: the bank's answer -> the contract's
-    let (answer, oddity) = dialect::response(&asked, forwarded?)?;
+    let Heard { answer, oddity } = heard?;
     record.oddity = oddity;
-    if api.validate_token_response && oddity == Some(dialect::Oddity::TokenAnswer) {
+    if api.validate_token_response && oddity == Some(Oddity::TokenAnswer) {
         return Err(Fault::TokenAnswerInvalid);
     }
+    conversation::remember(setting, &asked, &answer);
     Ok(answer)
 }
 

@@ -142,6 +142,8 @@ pub enum Fault {
     BearerMissing,
     /// `Authorization` with a scheme other than Bearer.
     BearerSchemeWrong,
+    /// A Bearer token that the hub, asked to vouch for it, has never seen or that has ended.
+    BearerUnknown,
     /// A Bearer token with broken syntax, or more than one.
     BearerMalformed,
 
@@ -198,6 +200,25 @@ pub enum Fault {
     ResponseTruncated,
     /// A 200 token answer without the members that make it one, where that is checked.
     TokenAnswerInvalid,
+    /// The bank refused credentials that the hub holds: an alert, and not the client's 401.
+    CredentialsRejected,
+    /// The bank is busy or down for now (its 429 or 503); carries its own `Retry-After`.
+    ProviderBusy(Option<Duration>),
+    /// The bank failed inside (its 500).
+    ProviderFailed,
+
+    // --- what a dialect can't say ---
+    /// The bank's language has no such grant; the text says what to do instead.
+    GrantNotSpoken(&'static str),
+    /// The bank's language has no revocation.
+    RevokeNotSpoken,
+    /// The bank's language has no username check.
+    UsernameNotSpoken,
+    /// A parameter that this bank needs, though the contract does not.
+    ParameterNeeded(&'static str),
+    /// The client is not known to this bank's side of the hub.
+    ClientUnmapped,
+
     /// Our own pseudonym stands in `Via` already: the table routes in a circle.
     ProxyLoop,
 }
@@ -217,10 +238,11 @@ pub struct Row {
 
 impl Fault {
     /// The fault's row: its stable code, status, `error` and origin.
+    #[expect(clippy::too_many_lines, reason = "one row a fault: it is a table")]
     pub const fn row(&self) -> Row {
         use ErrorCode::{
             InvalidClient, InvalidRequest, InvalidToken, ServerError, TemporarilyUnavailable,
-            UnauthorizedClient, UnsupportedGrantType,
+            UnauthorizedClient, UnsupportedGrantType, UnsupportedTokenType,
         };
         use Origin::{Client, Platform, Provider};
         let (code, status, error, origin) = match self {
@@ -254,6 +276,7 @@ impl Fault {
             Self::AuthorizationRefused(_) => ("authorization_refused", 401, InvalidClient, Client),
             Self::BearerMissing => ("bearer_missing", 401, InvalidToken, Client),
             Self::BearerSchemeWrong => ("bearer_scheme_wrong", 401, InvalidToken, Client),
+            Self::BearerUnknown => ("bearer_unknown", 401, InvalidToken, Client),
             Self::BearerMalformed => ("bearer_malformed", 400, InvalidRequest, Client),
             Self::NotAcceptable => ("not_acceptable", 406, InvalidRequest, Client),
             Self::MediaTypeRefused(_) => ("media_type_refused", 415, InvalidRequest, Client),
@@ -279,6 +302,14 @@ impl Fault {
             Self::ResponseTooLarge => ("response_too_large", 502, ServerError, Provider),
             Self::ResponseTruncated => ("response_truncated", 502, ServerError, Provider),
             Self::TokenAnswerInvalid => ("token_answer_invalid", 502, ServerError, Provider),
+            Self::CredentialsRejected => ("credentials_rejected", 502, ServerError, Platform),
+            Self::ProviderBusy(_) => ("provider_busy", 503, TemporarilyUnavailable, Provider),
+            Self::ProviderFailed => ("provider_failed", 502, ServerError, Provider),
+            Self::GrantNotSpoken(_) => ("grant_not_spoken", 400, UnsupportedGrantType, Platform),
+            Self::RevokeNotSpoken => ("revoke_not_spoken", 400, UnsupportedTokenType, Platform),
+            Self::UsernameNotSpoken => ("username_not_spoken", 404, InvalidRequest, Platform),
+            Self::ParameterNeeded(_) => ("parameter_needed", 400, InvalidRequest, Client),
+            Self::ClientUnmapped => ("client_unmapped", 401, InvalidClient, Platform),
             Self::ProxyLoop => ("proxy_loop", 502, ServerError, Platform),
         };
         Row { code, status, error, origin }
@@ -308,19 +339,22 @@ impl Fault {
             Self::CertificateMissing
             | Self::ClientUnknown
             | Self::ClientMismatch
-            | Self::FormClientMismatch => "client authentication failed",
+            | Self::FormClientMismatch
+            | Self::ClientUnmapped => "client authentication failed",
             Self::ClientSuspended => "client is not active",
             Self::RateLimited(_) => "rate limit exceeded",
             Self::TargetUnknown => "unknown X-CorAPI-Target-ID",
             Self::TargetForbidden => "client is not permitted for this target",
             Self::TargetSuspended => "target is not available to clients",
-            Self::TargetMaintenance(_) | Self::BreakerOpen(_) | Self::TargetBusy => {
-                "target is temporarily unavailable"
-            }
+            Self::TargetMaintenance(_)
+            | Self::BreakerOpen(_)
+            | Self::TargetBusy
+            | Self::ProviderBusy(_) => "target is temporarily unavailable",
             Self::AuthorizationRefused(_) => {
                 "client authentication by Authorization header is not supported"
             }
             Self::BearerMissing | Self::BearerSchemeWrong => "bearer token required",
+            Self::BearerUnknown => "bearer token is unknown or expired",
             Self::BearerMalformed => "bearer token is malformed",
             Self::NotAcceptable => "response is only available as application/json",
             Self::MediaTypeRefused(media) => {
@@ -332,6 +366,14 @@ impl Fault {
             Self::ParameterMissing(name) => return Cow::Owned(format!("{name} is required")),
             Self::Draining => "shutting down, please retry",
             Self::PathUnconfigured | Self::Internal(_) => "internal error",
+            Self::CredentialsRejected => "target rejected the hub's credentials",
+            Self::ProviderFailed => "target failed",
+            Self::GrantNotSpoken(sentence) => sentence,
+            Self::RevokeNotSpoken => "target can not revoke tokens",
+            Self::UsernameNotSpoken => "target has no username validation",
+            Self::ParameterNeeded(name) => {
+                return Cow::Owned(format!("{name} is required by this target"));
+            }
             Self::DnsFailed
             | Self::AddressForbidden
             | Self::ConnectFailed
@@ -407,7 +449,10 @@ impl Fault {
         match self {
             Self::RateLimited(limited) => Some(limited.wait),
             Self::TargetMaintenance(wait) | Self::BreakerOpen(wait) => Some(*wait),
-            Self::TargetBusy | Self::Draining => Some(Duration::from_secs(1)),
+            Self::ProviderBusy(Some(wait)) => Some(*wait),
+            Self::TargetBusy | Self::Draining | Self::ProviderBusy(None) => {
+                Some(Duration::from_secs(1))
+            }
             _ => None,
         }
     }
@@ -419,11 +464,14 @@ impl Fault {
             Self::CertificateMissing
             | Self::ClientUnknown
             | Self::ClientMismatch
-            | Self::FormClientMismatch => Some("tls_client_auth realm=\"corgate\""),
+            | Self::FormClientMismatch
+            | Self::ClientUnmapped => Some("tls_client_auth realm=\"corgate\""),
             // RFC 6749 section 5.2: "matching the authentication scheme used by the client".
             Self::AuthorizationRefused(challenge) => Some(challenge),
             // RFC 6750 section 3: no error attribute where no credentials were sent.
             Self::BearerMissing | Self::BearerSchemeWrong => Some("Bearer realm=\"corgate\""),
+            // RFC 6750 section 3.1.
+            Self::BearerUnknown => Some("Bearer realm=\"corgate\", error=\"invalid_token\""),
             _ => None,
         }
     }
@@ -450,6 +498,7 @@ mod tests {
     use super::*;
 
     /// One value of each variant, so that the table's laws are checked over all of it.
+    #[expect(clippy::too_many_lines, reason = "one value a fault: it is a table")]
     fn every_fault() -> Vec<Fault> {
         let name: Name = Arc::from("name");
         let limited = Limited {
@@ -488,6 +537,7 @@ mod tests {
             Fault::AuthorizationRefused("Basic realm=\"corgate\""),
             Fault::BearerMissing,
             Fault::BearerSchemeWrong,
+            Fault::BearerUnknown,
             Fault::BearerMalformed,
             Fault::NotAcceptable,
             Fault::MediaTypeRefused(name.clone()),
@@ -513,6 +563,14 @@ mod tests {
             Fault::ResponseTooLarge,
             Fault::ResponseTruncated,
             Fault::TokenAnswerInvalid,
+            Fault::CredentialsRejected,
+            Fault::ProviderBusy(None),
+            Fault::ProviderFailed,
+            Fault::GrantNotSpoken("x"),
+            Fault::RevokeNotSpoken,
+            Fault::UsernameNotSpoken,
+            Fault::ParameterNeeded("x"),
+            Fault::ClientUnmapped,
             Fault::ProxyLoop,
         ]
     }

@@ -6,7 +6,10 @@
 
 pub mod bank;
 pub mod client;
+pub mod flinks;
 pub mod form;
+mod mint;
+pub mod oauth2;
 pub mod pki;
 pub mod server;
 

@@ -11,6 +11,7 @@ use http::HeaderValue;
 
 use crate::breaker::Breaker;
 use crate::callers::{Callers, keep_or_make, wire_id};
+use crate::dialect::told::Memory;
 use crate::fault::{Fault, Origin};
 use crate::ids::TargetId;
 use crate::limiter::{Gate, clock};
@@ -23,6 +24,8 @@ pub struct Snapshot {
     pub table: RouteTable,
     /// Who may call.
     pub callers: Callers,
+    /// What was told at token calls; it outlives every table.
+    pub memory: Arc<Memory>,
     /// Where calls go.
     routes: HashMap<TargetId, Arc<Route>>,
 }
@@ -130,7 +133,8 @@ impl Snapshot {
                 (target.id.clone(), Route::build(target, old))
             })
             .collect();
-        Self { table, callers, routes }
+        let memory = previous.map_or_else(Arc::default, |snapshot| snapshot.memory.clone());
+        Self { table, callers, memory, routes }
     }
 
     /// Finds a target's route by its id.
@@ -166,7 +170,11 @@ impl Route {
         Arc::new(Self {
             target: target.clone(),
             wire_id: wire_id(target.id.as_str()),
-            origins: target.upstream.iter().map(|origin| origin.to_string().into()).collect(),
+            origins: [&target.upstream, &target.auth_upstream]
+                .into_iter()
+                .flatten()
+                .map(|origin| origin.to_string().into())
+                .collect(),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             gate,
             breaker: Arc::new(Breaker::new(target.breaker)),

@@ -9,12 +9,14 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use corgate::answer::Answer;
 use corgate::callers::Peer;
 use corgate::contract::Contract;
-use corgate::dialect::{ProviderAnswer, ProviderRequest};
+use corgate::conversation::{FlightKey, Outcome};
+use corgate::dialect::{Held, ProviderAnswer, ProviderRequest, Recipe};
 use corgate::exchange::{Banks, Entropy, RequestBody, Setting, exchange};
 use corgate::fault::Fault;
 use corgate::ids::Fingerprint;
@@ -43,6 +45,7 @@ pub(crate) struct World {
     pub(crate) hub: Snapshot,
     peer: Peer,
     bank: MemoryBank,
+    started: Instant,
 }
 
 /// A request and its body.
@@ -70,6 +73,7 @@ impl World {
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             },
             bank: MemoryBank { answer },
+            started: now(),
         }))
     }
 
@@ -80,10 +84,16 @@ impl World {
             peer: &self.peer,
             banks: &self.bank,
             entropy: Counter(0x9e37_79b9_7f4a_7c15),
+            now: self.started,
             refusing: false,
         };
         block_on(exchange(setting, &call.head, MemoryBody(call.body.clone()), record))
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench stands where the edge does")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// A call as a client's HTTP library would send it.
@@ -160,7 +170,7 @@ struct MemoryBank {
 impl Banks for MemoryBank {
     fn forward(
         &self,
-        _permit: Permit,
+        _permit: &Permit,
         _route: &Arc<Route>,
         request: ProviderRequest,
     ) -> impl Future<Output = (Result<ProviderAnswer, Fault>, Trail)> {
@@ -170,6 +180,27 @@ impl Banks for MemoryBank {
             ProviderAnswer { status: *status, headers: headers.clone(), body: body.clone() };
         let trail = Trail { endpoint: Some(0), reused: true, ..Trail::default() };
         ready((Ok(answer), Trail { status: Some(*status), ..trail }))
+    }
+
+    // Its dialect needs no token of the hub's own, so none is asked for or evicted.
+    fn held(
+        &self,
+        _permit: &Permit,
+        _route: &Arc<Route>,
+        _recipe: Recipe,
+    ) -> impl Future<Output = Result<Held, Fault>> {
+        ready(Err(Fault::Internal("no held tokens here")))
+    }
+
+    fn evict(&self, _held: &Held) {}
+
+    fn alone(
+        &self,
+        _key: FlightKey,
+        _replay: Duration,
+        exchange: impl Future<Output = Outcome>,
+    ) -> impl Future<Output = Outcome> {
+        exchange
     }
 }
 

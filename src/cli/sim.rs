@@ -2,6 +2,8 @@
 //!
 //! This file decides how one is spelled on the command line. It must not know how it behaves.
 
+mod foreign;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +17,11 @@ use crate::sim::server::{JOURNAL_MAX, Listening, ServerTls};
 pub enum SimCommand {
     /// A bLink bank (bLink 2.0.15.1-fi, the provider's side)
     Blink(BlinkArgs),
+    /// A bank that speaks OAuth 2.0 (RFC 6749, RFC 7009, RFC 7662)
+    #[command(name = "oauth2")]
+    OAuth2(foreign::OAuth2Args),
+    /// Flinks' open banking
+    Flinks(foreign::FlinksArgs),
 }
 
 /// A simulated bLink bank.
@@ -72,11 +79,30 @@ impl From<TemperName> for Temper {
 
 /// Runs the party until Ctrl-C.
 pub(super) fn run(command: SimCommand, out: &mut dyn Write) -> Result<Verdict, Failure> {
-    let SimCommand::Blink(args) = command;
-    let scheme = if args.plain { "http" } else { "https" };
-    let bank = Bank::start(config(&args)?)?;
-    writeln!(out, "bLink bank on {scheme}://{}", bank.address())?;
-    if let Some(control) = bank.control() {
+    match command {
+        SimCommand::Blink(args) => {
+            let scheme = if args.plain { "http" } else { "https" };
+            let bank = Bank::start(config(&args)?)?;
+            let place = format!("bLink bank on {scheme}://{}", bank.address());
+            wait(bank.control(), &place, out)
+        }
+        SimCommand::OAuth2(args) => {
+            let (bank, scheme) = args.start()?;
+            let place = format!("OAuth 2.0 bank on {scheme}://{}", bank.address());
+            wait(bank.control(), &place, out)
+        }
+        SimCommand::Flinks(args) => {
+            let (bank, scheme) = args.start()?;
+            let place = format!("Flinks on {scheme}://{}", bank.address());
+            wait(bank.control(), &place, out)
+        }
+    }
+}
+
+/// Says where the party is, and lets it run.
+fn wait(control: Option<SocketAddr>, place: &str, out: &mut dyn Write) -> Result<Verdict, Failure> {
+    writeln!(out, "{place}")?;
+    if let Some(control) = control {
         writeln!(out, "what it received: http://{control}/__sim/requests")?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -7,9 +7,9 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LANGUAGE, CONTENT_TYPE,
     RETRY_AFTER, USER_AGENT, VIA, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::{Asked, Oddity, ProviderAnswer, ProviderRequest};
+use super::{Asked, Heard, Host, Oddity, ProviderAnswer, ProviderRequest, Turn};
 use crate::answer::{Answer, X_CORRELATION_ID};
 use crate::contract::AuthorizationPolicy;
 use crate::fault::Fault;
@@ -28,7 +28,7 @@ const FIELDS: usize = 24;
 const ANSWER_FIELDS: [HeaderName; 4] =
     [CONTENT_TYPE, CONTENT_LANGUAGE, WWW_AUTHENTICATE, RETRY_AFTER];
 
-pub(super) fn request(asked: &Asked<'_>) -> Result<ProviderRequest, Fault> {
+pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
     let path = asked.target.paths.of(asked.call).ok_or(Fault::PathUnconfigured)?;
     let mut headers = HeaderMap::with_capacity(FIELDS);
     copy(asked.headers, &mut headers, CONTENT_TYPE);
@@ -47,13 +47,16 @@ pub(super) fn request(asked: &Asked<'_>) -> Result<ProviderRequest, Fault> {
     for (name, value) in &asked.target.headers {
         headers.insert(name.clone(), value.clone());
     }
-    Ok(ProviderRequest { path: path.clone(), headers, body: asked.body.clone() })
+    Ok(Turn::Ask(ProviderRequest {
+        host: Host::Main,
+        method: Method::POST,
+        path: path.clone(),
+        headers,
+        body: asked.body.clone(),
+    }))
 }
 
-pub(super) fn response(
-    asked: &Asked<'_>,
-    answer: ProviderAnswer,
-) -> Result<(Answer, Option<Oddity>), Fault> {
+pub(super) fn hear(asked: &Asked<'_>, answer: ProviderAnswer) -> Result<Turn, Fault> {
     if answer.status.is_redirection() {
         return Err(Fault::ResponseMalformed("redirect"));
     }
@@ -67,7 +70,8 @@ pub(super) fn response(
         }
     }
     let oddity = odd_correlation(asked, &answer).or_else(|| odd_token_answer(asked.call, &answer));
-    Ok((Answer::of_provider(answer.status, keep, answer.body), oddity))
+    let answer = Answer::of_provider(answer.status, keep, answer.body);
+    Ok(Turn::Done(Heard { answer, oddity }))
 }
 
 fn copy(from: &HeaderMap, to: &mut HeaderMap, name: HeaderName) {

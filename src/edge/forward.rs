@@ -13,8 +13,10 @@ mod shed;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tower::{Service as _, ServiceBuilder};
 
@@ -25,7 +27,11 @@ use self::http::Exchange;
 use self::pool::Pool;
 use self::shed::ShedLayer;
 use super::clients::ClientConfigs;
-use crate::dialect::{ProviderAnswer, ProviderRequest};
+use super::flights::Flights;
+use super::held::HeldTokens;
+use crate::conversation::{FlightKey, Outcome};
+use crate::dialect::held::read_answer;
+use crate::dialect::{Held, Host, ProviderAnswer, ProviderRequest, Recipe};
 use crate::exchange::Banks;
 use crate::fault::Fault;
 use crate::limiter::Permit;
@@ -89,7 +95,9 @@ struct Bank {
 /// One worker's ways to all banks. An entry is made at the first call.
 pub(super) struct Forwarder {
     configs: Arc<ClientConfigs>,
-    banks: RefCell<HashMap<u64, Rc<Bank>>>,
+    tokens: Arc<HeldTokens>,
+    flights: Flights,
+    banks: RefCell<HashMap<(u64, Host), Rc<Bank>>>,
 }
 
 /// The [`Banks`] of one exchange.
@@ -99,24 +107,28 @@ pub(super) struct Way<'w> {
 }
 
 impl Forwarder {
-    pub(super) fn new(configs: Arc<ClientConfigs>) -> Self {
-        Self { configs, banks: RefCell::new(HashMap::new()) }
+    pub(super) fn new(
+        configs: Arc<ClientConfigs>,
+        tokens: Arc<HeldTokens>,
+        flights: Flights,
+    ) -> Self {
+        Self { configs, tokens, flights, banks: RefCell::new(HashMap::new()) }
     }
 
-    fn bank(&self, route: &Arc<Route>) -> Rc<Bank> {
+    fn bank(&self, route: &Arc<Route>, host: Host) -> Rc<Bank> {
         let mut banks = self.banks.borrow_mut();
-        banks.entry(route.number).or_insert_with(|| self.open(route)).clone()
+        banks.entry((route.number, host)).or_insert_with(|| self.open(route, host)).clone()
     }
 
-    fn open(&self, route: &Arc<Route>) -> Rc<Bank> {
+    fn open(&self, route: &Arc<Route>, host: Host) -> Rc<Bank> {
         let target = route.target.clone();
         let pool = Rc::new(Pool::new(target.idle_connections_max, target.timeouts.idle));
-        let dialer = Dialer::new(target.clone(), self.configs.clone());
+        let dialer = Dialer::new(target.clone(), host, self.configs.clone());
         let stack = ServiceBuilder::new()
             .layer(ShedLayer::new(route.places.clone()))
             .layer(BreakerLayer::new(route.breaker.clone()))
             .layer(DeadlineLayer::new(target.timeouts.total))
-            .service(Exchange::new(target, dialer, pool.clone()));
+            .service(Exchange::new(target, host, dialer, pool.clone()));
         Rc::new(Bank { route: route.clone(), stack: RefCell::new(stack), pool })
     }
 
@@ -132,17 +144,56 @@ impl Forwarder {
 impl Banks for Way<'_> {
     async fn forward(
         &self,
-        _permit: Permit,
+        _permit: &Permit,
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> (Result<ProviderAnswer, Fault>, Trail) {
         #[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
         let started = std::time::Instant::now();
-        let bank = self.forwarder.bank(route);
+        let bank = self.forwarder.bank(route, request.host);
         // Every layer is always ready: a full bank sheds, it does not queue.
         let call = bank.stack.borrow_mut().call(Outbound { request, fate: self.fate.clone() });
         let outcome = call.await;
         self.fate.note(|trail| trail.duration = Some(started.elapsed()));
         (outcome, self.fate.trail.get())
+    }
+
+    async fn held(
+        &self,
+        permit: &Permit,
+        route: &Arc<Route>,
+        recipe: Recipe,
+    ) -> Result<Held, Fault> {
+        let (key, request, token_pointer, expires_pointer, default_life) = match recipe {
+            Recipe::Static(held) => return Ok(held),
+            Recipe::Fetch { key, request, token_pointer, expires_pointer, default_life } => {
+                (key, request, token_pointer, expires_pointer, default_life)
+            }
+        };
+        let fetch = async {
+            let (answer, _) = self.forward(permit, route, *request).await;
+            let fetched = answer.and_then(|answer| {
+                read_answer(key, &answer, &token_pointer, &expires_pointer, default_life)
+            });
+            if let Err(fault) = &fetched {
+                let (target, fault) = (&route.target.id, fault.row().code);
+                tracing::error!(target_id = %target, fault, "no token of our own for this target");
+            }
+            fetched
+        };
+        self.forwarder.tokens.get(key, fetch).await
+    }
+
+    fn evict(&self, held: &Held) {
+        self.forwarder.tokens.evict(held);
+    }
+
+    async fn alone(
+        &self,
+        key: FlightKey,
+        replay: Duration,
+        exchange: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        self.forwarder.flights.alone(key, replay, exchange).await
     }
 }

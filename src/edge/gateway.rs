@@ -100,6 +100,7 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         banks: &banks,
         entropy: Random,
         refusing: matches!(stage, Stage::Refusing | Stage::Over),
+        now: started.into_std(),
     };
     let body = TimedBody { incoming, deadline: link.body_timeout };
     let mut answer = exchange(setting, &head, body, &mut entry.record).await;

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 
 use super::access_log::{LogCounters, LogSender};
 use super::clients::ClientConfigs;
+use super::flights::Flights;
+use super::held::HeldTokens;
 use super::meters::Meters;
 use crate::routes::EdgeLimits;
 use crate::snapshot::Snapshot;
@@ -37,6 +39,10 @@ pub(super) struct Hub {
     pub tls: ArcSwap<Option<Arc<ServerConfig>>>,
     /// The hub's TLS towards banks.
     pub configs: Arc<ClientConfigs>,
+    /// The hub's own tokens for banks.
+    pub(crate) tokens: Arc<HeldTokens>,
+    /// Refreshes that must not happen twice at once.
+    pub(crate) flights: Flights,
     /// Where access lines go.
     pub log: Option<LogSender>,
     /// What became of access lines.
@@ -62,6 +68,8 @@ impl Hub {
             snapshot: ArcSwap::from_pointee(snapshot),
             tls: ArcSwap::from_pointee(tls),
             configs: Arc::new(ClientConfigs::default()),
+            tokens: Arc::default(),
+            flights: Flights::default(),
             log,
             log_counters,
             meters: Meters::new(workers),

@@ -62,7 +62,7 @@ pub(super) fn spawn(number: usize, hub: Arc<Hub>, ears: Vec<Ear>) -> io::Result<
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let worker = Rc::new(Worker {
             number,
-            forwarder: Forwarder::new(hub.configs.clone()),
+            forwarder: Forwarder::new(hub.configs.clone(), hub.tokens.clone(), hub.flights.clone()),
             log: LogBuffer::new(hub.log.clone()),
             stamp: Stamp::default(),
             scratch: Scratch::new(),

@@ -2,13 +2,14 @@
 //!
 //! This file decides what a loaded table holds. It must not know TOML.
 
+pub mod dialect;
 mod gateway;
 mod target;
 
+pub use dialect::{Dialect, Override, Translation};
 pub use gateway::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen};
 pub use target::{
-    Breaker, Dialect, Origin, Paths, Scheme, Target, TargetStatus, TargetTls, Timeouts,
-    UpstreamHttp,
+    Breaker, Origin, Paths, Scheme, Target, TargetStatus, TargetTls, Timeouts, UpstreamHttp,
 };
 
 use std::collections::{HashMap, HashSet};

@@ -3,6 +3,7 @@
 //! This file decides what a bank's entry may say and what it leaves to the defaults. It must not
 //! know how a bank is called.
 
+mod dialect;
 mod headers;
 mod tuning;
 
@@ -19,7 +20,7 @@ use super::origin;
 use super::page::{At, Wrong};
 use super::reader::Reader;
 use super::reference;
-use super::table::{Dialect, Origin, Paths, Scheme, Target, TargetStatus, TargetTls};
+use super::table::{Origin, Paths, Scheme, Target, TargetStatus, TargetTls};
 use crate::fault::Name;
 use crate::ids::TargetId;
 
@@ -59,11 +60,11 @@ fn read(
     shared: &mut Shared,
 ) -> Option<Target> {
     let name = section.parse("name", grammar::parse_name).map(|name| name.value);
-    // The one dialect is the default; a wrong name was reported by `choice`.
-    let _ = section.choice("dialect");
+    let (dialect, translation) = dialect::read(section);
     let allow_private_addresses = section.flag("allow_private_addresses");
     let upstream = read_upstream(section, allow_private_addresses);
-    let paths = read_paths(section);
+    let mut paths = read_paths(section, dialect::default_paths(&dialect));
+    paths.username = paths.username.filter(|_| dialect.checks_usernames());
     let tls = read_tls(section, defaults, &upstream);
     let headers = headers::read(section);
     let tuning = tuning::Tuning::read(section, defaults);
@@ -72,8 +73,10 @@ fn read(
         id: id?.value.clone(),
         source: Arc::clone(&section.page.file),
         name,
-        dialect: Dialect::Blink,
+        dialect,
+        translation,
         upstream,
+        auth_upstream: Vec::new(),
         paths,
         tls: shared.tls(tls),
         http: tuning.http,
@@ -130,7 +133,7 @@ fn check_origin(origin: &Origin, plain_allowed: bool, private_allowed: bool) -> 
     Ok(())
 }
 
-fn read_paths(section: &Reader<'_>) -> Paths {
+fn read_paths(section: &Reader<'_>, [token, revoke, username]: [&str; 3]) -> Paths {
     let base_path = section.parse("base_path", grammar::parse_base_path);
     let base_path = base_path.map_or_else(|| Arc::from(""), |path: At<Name>| path.value);
     let written = section.table("paths", &reference::PATHS);
@@ -142,9 +145,9 @@ fn read_paths(section: &Reader<'_>) -> Paths {
         _ => Some(Arc::from(format!("{base_path}{below}"))),
     };
     let paths = Paths {
-        token: path("token", "/oauth/token"),
-        revoke: path("revoke", "/oauth/revoke"),
-        username: path("username", "/oauth/username"),
+        token: path("token", token),
+        revoke: path("revoke", revoke),
+        username: path("username", username),
     };
     let written_false =
         |paths: &Reader<'_>| ["token", "revoke", "username"].iter().all(|key| paths.is_false(key));

@@ -30,6 +30,8 @@ mod bodies;
 mod breaker;
 mod canary;
 mod consent;
+mod dialect_flinks;
+mod dialect_oauth2;
 mod draining;
 mod heads;
 mod http2;

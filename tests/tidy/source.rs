@@ -61,7 +61,8 @@ impl Source {
 
     /// Whether it holds tests and nothing else.
     pub(crate) fn is_test(&self) -> bool {
-        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+        ["/tests.rs", "/golden.rs"].iter().any(|name| self.path.ends_with(name))
+            || self.path.contains("/tests/")
     }
 }
 

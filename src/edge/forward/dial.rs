@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::Fate;
 use super::pool::{Shared, Single};
+use crate::dialect::Host;
 use crate::edge::clients::ClientConfigs;
 use crate::edge::local::LocalExecutor;
 use crate::fault::Fault;
@@ -37,14 +38,15 @@ pub(super) enum Dialled {
 /// Makes connections to one target.
 pub(super) struct Dialer {
     target: Arc<Target>,
+    host: Host,
     configs: Arc<ClientConfigs>,
     /// Where the next search begins: the address that last worked.
     first: Cell<usize>,
 }
 
 impl Dialer {
-    pub(super) const fn new(target: Arc<Target>, configs: Arc<ClientConfigs>) -> Self {
-        Self { target, configs, first: Cell::new(0) }
+    pub(super) const fn new(target: Arc<Target>, host: Host, configs: Arc<ClientConfigs>) -> Self {
+        Self { target, host, configs, first: Cell::new(0) }
     }
 
     /// Connects, within the target's connect deadline for all addresses together.
@@ -60,10 +62,11 @@ impl Dialer {
 
     async fn search(&self, fate: &Fate) -> Result<Dialled, Fault> {
         let mut last = Fault::ConnectFailed;
-        let (first, count) = (self.first.get(), self.target.upstream.len());
+        let origins = self.target.origins(self.host);
+        let (first, count) = (self.first.get(), origins.len());
         for step in 0..count {
             let endpoint = first.wrapping_add(step) % count;
-            let Some(origin) = self.target.upstream.get(endpoint) else { continue };
+            let Some(origin) = origins.get(endpoint) else { continue };
             fate.note(|trail| {
                 trail.dials += 1;
                 trail.endpoint = Some(endpoint);

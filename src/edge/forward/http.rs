@@ -20,7 +20,7 @@ use tower::Service;
 use super::dial::{Dialer, Dialled};
 use super::pool::{Pool, Shared, Single};
 use super::{Fate, Outbound};
-use crate::dialect::{ProviderAnswer, ProviderRequest};
+use crate::dialect::{Host, ProviderAnswer, ProviderRequest};
 use crate::fault::Fault;
 use crate::routes::{Origin, Scheme, Target, UpstreamHttp};
 
@@ -30,6 +30,7 @@ pub(super) struct Exchange(Rc<Line>);
 /// What all exchanges of one worker with one bank share.
 struct Line {
     target: Arc<Target>,
+    host: Host,
     dialer: Dialer,
     pool: Rc<Pool>,
     /// What each of the target's addresses is called in a request, in the target's order.
@@ -37,11 +38,11 @@ struct Line {
 }
 
 impl Exchange {
-    pub(super) fn new(target: Arc<Target>, dialer: Dialer, pool: Rc<Pool>) -> Self {
+    pub(super) fn new(target: Arc<Target>, host: Host, dialer: Dialer, pool: Rc<Pool>) -> Self {
         // An address without a proper name was refused when the table was loaded; should one slip
         // through, its calls are answered with an internal error.
-        let authorities = target.upstream.iter().map_while(authority).collect();
-        Self(Rc::new(Line { target, dialer, pool, authorities }))
+        let authorities = target.origins(host).iter().map_while(authority).collect();
+        Self(Rc::new(Line { target, host, dialer, pool, authorities }))
     }
 }
 
@@ -171,7 +172,7 @@ impl Line {
         let named = self.authorities.get(endpoint).ok_or(Fault::Internal("target host"))?;
         if in_uri {
             let mut parts = request.uri().clone().into_parts();
-            let scheme = self.target.upstream.get(endpoint).map(|origin| origin.scheme);
+            let scheme = self.target.origins(self.host).get(endpoint).map(|origin| origin.scheme);
             parts.scheme = Some(match scheme {
                 Some(Scheme::Https) => http::uri::Scheme::HTTPS,
                 Some(Scheme::Http) | None => http::uri::Scheme::HTTP,
@@ -218,7 +219,7 @@ impl Line {
 
 fn into_http(request: ProviderRequest) -> Result<Request<Full<Bytes>>, Fault> {
     let mut http = Request::new(Full::new(request.body));
-    *http.method_mut() = http::Method::POST;
+    *http.method_mut() = request.method;
     // Checked when the table was loaded.
     *http.uri_mut() = request.path.parse().map_err(|_| Fault::Internal("target path"))?;
     *http.headers_mut() = request.headers;

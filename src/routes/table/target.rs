@@ -10,26 +10,10 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use super::Quota;
+use super::{Dialect, Quota, Translation};
 use crate::fault::Name;
 use crate::ids::TargetId;
 use crate::oauth::Call;
-
-/// The language that a bank speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// The seed's own: bLink 2.0.15.1-fi.
-    Blink,
-}
-
-impl Dialect {
-    /// The name in `routes.toml`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Blink => "blink",
-        }
-    }
-}
 
 /// `http` or `https`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -168,8 +152,13 @@ pub struct Target {
     pub name: Option<Name>,
     /// The language it speaks.
     pub dialect: Dialect,
+    /// What translating between its language and ours may do.
+    pub translation: Translation,
     /// Where it is; at least one.
     pub upstream: Vec<Origin>,
+    /// Where its authorization server is, where that is another host than `upstream` (Oxlin);
+    /// empty otherwise.
+    pub auth_upstream: Vec<Origin>,
     /// Its paths.
     pub paths: Paths,
     /// TLS towards it.
@@ -194,4 +183,19 @@ pub struct Target {
     pub allow_private_addresses: bool,
     /// Whether it is open to clients.
     pub status: TargetStatus,
+}
+
+impl Target {
+    /// Whether the hub has a use for what it is told at this bank's token calls.
+    pub const fn remembers_tokens(&self) -> bool {
+        self.translation.assert_username || self.translation.remembers_tokens
+    }
+
+    /// The addresses of one of its hosts.
+    pub fn origins(&self, host: crate::dialect::Host) -> &[Origin] {
+        match host {
+            crate::dialect::Host::Auth if !self.auth_upstream.is_empty() => &self.auth_upstream,
+            crate::dialect::Host::Auth | crate::dialect::Host::Main => &self.upstream,
+        }
+    }
 }
