@@ -14,7 +14,8 @@ over_both! {
         let line = world.line(|line| line["client_gone"] == true);
         // The exchange went on to its end, and nobody repeated it.
         assert_eq!(line["provider_status"], 200);
-        assert_eq!(line["correlation_id"].as_str().unwrap().as_bytes(), ask.values("X-Correlation-ID")[0]);
+        let id = line["correlation_id"].as_str().unwrap();
+        assert_eq!(id.as_bytes(), ask.values("X-Correlation-ID")[0]);
         world.bank_heard(1);
         // Its connection to the bank is as good as any.
         world.call(http, Ask::token()).good();
@@ -24,7 +25,8 @@ over_both! {
 
     fn row_4_6_a_client_that_leaves_before_anything_was_sent(http) {
         let stub = Stub::start(b"");
-        let world = Setup::new().upstream(&format!("\"https://127.0.0.1:{}\"", stub.port())).start();
+        let upstream = format!("\"https://127.0.0.1:{}\"", stub.port());
+        let world = Setup::new().upstream(&upstream).start();
         world.client(http, 1).call_and_leave(Ask::token(), Duration::from_millis(150));
         let line = world.line(|line| line["client_gone"] == true);
         assert_eq!(line["status"], 499);

@@ -69,7 +69,8 @@ shapes! { malformed;
     cl_te_with_a_tab: with_lines("Transfer-Encoding:\tchunked\r\n");
     cl_and_an_unknown_coding: with_lines("Transfer-Encoding: xchunked\r\n");
     content_length_twice: with_framing("Content-Length: 0\r\nContent-Length: 163\r\n", "");
-    the_same_content_length_twice: with_framing("Content-Length: 5\r\nContent-Length: 5\r\n", "a=b&c");
+    the_same_content_length_twice:
+        with_framing("Content-Length: 5\r\nContent-Length: 5\r\n", "a=b&c");
     content_length_as_a_list: with_framing("Content-Length: 5, 5\r\n", "a=b&c");
     content_length_with_a_sign: with_framing("Content-Length: +5\r\n", "a=b&c");
     content_length_below_zero: with_framing("Content-Length: -1\r\n", "");
@@ -97,7 +98,8 @@ shapes! { malformed;
     a_host_with_a_space: with_lines_instead_of_host("Host: local host\r\n");
     a_host_with_a_path: with_lines_instead_of_host("Host: localhost/x\r\n");
     a_host_with_a_user: with_lines_instead_of_host("Host: user@localhost\r\n");
-    a_target_that_differs_from_host: request_line(&format!("POST https://other{BASE}/oauth/token HTTP/1.1"));
+    a_target_that_differs_from_host:
+        request_line(&format!("POST https://other{BASE}/oauth/token HTTP/1.1"));
     connect: request_line("CONNECT localhost:443 HTTP/1.1");
     a_target_without_a_slash: request_line("POST oauth/token HTTP/1.1");
     another_scheme: request_line("POST ftp://localhost/oauth/token HTTP/1.1");
