@@ -58,12 +58,17 @@ pub(super) async fn serve_tls(
     config: Arc<ServerConfig>,
 ) {
     let limits = worker.hub.snapshot.load().table.gateway.limits.clone();
-    let handshake = TlsAcceptor::from(config).accept(socket);
-    let shaken = timeout(limits.handshake_timeout, handshake).await;
+    let mut handshake = pin!(TlsAcceptor::from(config).accept(socket).into_fallible());
+    let shaken = timeout(limits.handshake_timeout, handshake.as_mut()).await;
     worker.end_handshake();
-    let Ok(Ok(stream)) = shaken else {
-        worker.meters().handshakes_failed.fetch_add(1, Ordering::Relaxed);
-        return;
+    let stream = match shaken {
+        Ok(Ok(stream)) => stream,
+        failed => {
+            // Counted while the socket is still open: who sees it close finds it counted.
+            worker.meters().handshakes_failed.fetch_add(1, Ordering::Relaxed);
+            drop(failed);
+            return;
+        }
     };
     let meters = worker.meters();
     meters.handshakes.fetch_add(1, Ordering::Relaxed);

@@ -69,9 +69,10 @@ over_both! {
     fn a_banks_invalid_grant_passes_byte_for_byte(http) {
         let world = World::new();
         let code = crate::ask::unique("wrong-code");
-        let answer = world.call(http, Ask::token().param("code", &code)).provided(400);
+        let answer = world.call(http, Ask::token().param("code", &code));
         let description = "the grant is unknown, used, expired or revoked";
-        let start = r#"{"error":"invalid_grant","error_description":""#;
-        assert_eq!(answer.body, format!("{start}{description}\"}}"));
+        let expected =
+            format!(r#"{{"error":"invalid_grant","error_description":"{description}"}}"#);
+        assert_eq!(answer.provided(400).body, expected);
     }
 }

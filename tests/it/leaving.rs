@@ -14,8 +14,8 @@ over_both! {
         let line = world.line(|line| line["client_gone"] == true);
         // The exchange went on to its end, and nobody repeated it.
         assert_eq!(line["provider_status"], 200);
-        let id = line["correlation_id"].as_str().unwrap();
-        assert_eq!(id.as_bytes(), ask.values("X-Correlation-ID")[0]);
+        let correlation = ask.values("X-Correlation-ID")[0];
+        assert_eq!(line["correlation_id"].as_str().unwrap().as_bytes(), correlation);
         world.bank_heard(1);
         // Its connection to the bank is as good as any.
         world.call(http, Ask::token()).good();
