@@ -39,7 +39,7 @@ over_both! {
 
 /// Waits until the gateway's side of a connection is set up too.
 fn connected(world: &World) {
-    until("the handshake", || (world.metric("corgate_handshakes_total") == 1).then_some(()));
+    world.counts("corgate_handshakes_total", 1);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn connections_that_wait_are_closed_when_the_gateway_leaves() {
 
 #[test]
 fn an_idle_connection_does_not_hold_up_the_end() {
-    let mut world = Setup::new().gateway("").start();
+    let mut world = Setup::new().gateway("drain_timeout = \"15s\"").start();
     let mut wire = world.wire();
     wire.send(Ask::token().bytes());
     wire.answer().good();
@@ -86,7 +86,7 @@ fn an_idle_connection_does_not_hold_up_the_end() {
     streams.begin_whole(&Ask::token()).answer().good();
     let started = now();
     world.stop();
-    assert!(started.elapsed() < Duration::from_millis(1_900), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(14), "{:?}", started.elapsed());
     wire.is_closed();
     drop(streams);
 }

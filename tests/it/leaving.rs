@@ -64,6 +64,6 @@ fn clients_that_leave_in_numbers_leave_nothing_behind() {
         let gone = world.lines().iter().filter(|line| line["client_gone"] == true).count();
         (gone == 10).then_some(())
     });
-    until("closed connections", || (world.metric("corgate_connections_open") == 0).then_some(()));
+    world.counts("corgate_connections_open", 0);
     assert!(world.bank.requests().len() <= 10);
 }

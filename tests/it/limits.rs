@@ -13,8 +13,8 @@ fn third_is_turned_away(world: &World) {
     }
     assert!(world.client(Http::One, 1).try_call(Ask::token()).is_err());
     assert!(world.client(Http::Two, 1).try_call(Ask::token()).is_err());
-    assert_eq!(world.metric("corgate_connections_refused_total"), 2);
-    assert_eq!(world.metric("corgate_connections_open"), 2);
+    world.counts("corgate_connections_refused_total", 2);
+    world.counts("corgate_connections_open", 2);
     for wire in &mut kept {
         wire.send(Ask::token().bytes());
         wire.answer().good();
@@ -43,7 +43,7 @@ fn one_connection_carries_many_calls() {
             client.call(Ask::token()).good();
         }
     }
-    assert_eq!(world.metric("corgate_connections_total"), 2);
+    world.counts("corgate_connections_total", 2);
 }
 
 #[test]
@@ -51,9 +51,7 @@ fn handshakes_under_way_are_limited() {
     let world = Setup::new().limits("handshakes_max = 1\nhandshake_timeout = \"1s\"").start();
     let plain = corgate::sim::client::Client::plain(world.address(0));
     let _stuck = crate::world::wait(plain.raw()).unwrap();
-    until("the first handshake is under way", || {
-        (world.metric("corgate_connections_total") == 1).then_some(())
-    });
+    world.counts("corgate_connections_total", 1);
     assert!(world.client(Http::One, 1).try_call(Ask::token()).is_err());
     // When it was cut, its place is free.
     until("a free place", || world.client(Http::One, 1).try_call(Ask::token()).ok()).good();

@@ -23,7 +23,7 @@ over_both! {
         world.bank_heard(2);
         // The connection stays: the client did nothing that makes it untrustworthy.
         client.call(Ask::token().method("GET")).platform(405);
-        assert_eq!(world.metric("corgate_connections_total"), 1);
+        world.counts("corgate_connections_total", 1);
     }
 
     fn row_4_4_29_a_client_over_its_limit_at_one_bank(http) {

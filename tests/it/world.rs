@@ -152,6 +152,13 @@ impl World {
         text.lines().find_map(value).unwrap_or(0)
     }
 
+    /// Waits until a counter or gauge has this value: some are counted behind the answer.
+    #[track_caller]
+    pub(crate) fn counts(&self, series: &str, count: u64) {
+        let what = format!("{series} = {count}");
+        until(&what, || (self.metric(series) == count).then_some(()));
+    }
+
     /// The access lines so far. A worker hands them out at its ticks.
     pub(crate) fn lines(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.log_path()).unwrap_or_default();

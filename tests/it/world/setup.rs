@@ -116,13 +116,15 @@ impl Setup {
         let place = format!("\"https://127.0.0.1:{}\"", bank.address().port());
         let upstream = self.upstream.as_ref().unwrap_or(&place);
         let client = entry(1, client);
+        let own_drain = gateway.contains("drain_timeout");
+        let drain = if own_drain { "" } else { "drain_timeout = \"2s\"" };
         format!(
             r#"
 [gateway]
 listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 workers = 1
-drain_timeout = "2s"
+{drain}
 {gateway}
 [gateway.tls]
 cert = "edge.pem"
