@@ -5,7 +5,10 @@
 //! [`Dialect`]. This file decides nothing but which. It must not know sockets, nor the clock.
 
 mod blink;
+mod foreign;
 pub mod held;
+mod konsentus;
+mod oxlin;
 pub mod told;
 
 use bytes::Bytes;
@@ -133,10 +136,8 @@ pub const TURNS_MAX: u8 = 3;
 /// A fault when the call can't be made at all, for example because the bank knows no such client.
 pub fn recipe(asked: &Asked<'_>) -> Result<Option<Recipe>, Fault> {
     match &asked.target.dialect {
-        Dialect::Blink => {
-            let _ = asked;
-            Ok(None)
-        }
+        Dialect::Blink | Dialect::Oxlin(_) => Ok(None),
+        Dialect::Konsentus(konsentus) => konsentus::recipe(asked, konsentus),
     }
 }
 
@@ -147,10 +148,9 @@ pub fn recipe(asked: &Asked<'_>) -> Result<Option<Recipe>, Fault> {
 /// for what can't be said in it.
 pub fn open(asked: &Asked<'_>, held: Option<&Held>) -> Result<Turn, Fault> {
     match &asked.target.dialect {
-        Dialect::Blink => {
-            let _ = held;
-            blink::open(asked)
-        }
+        Dialect::Blink => blink::open(asked),
+        Dialect::Konsentus(konsentus) => konsentus::open(asked, konsentus, held),
+        Dialect::Oxlin(oxlin) => oxlin::open(asked, oxlin),
     }
 }
 
@@ -169,5 +169,7 @@ pub fn hear(
             let _ = (held, turn);
             blink::hear(asked, answer)
         }
+        Dialect::Konsentus(_) => konsentus::hear(asked, &answer),
+        Dialect::Oxlin(oxlin) => oxlin::hear(asked, oxlin, &answer),
     }
 }

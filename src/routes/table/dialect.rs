@@ -2,10 +2,15 @@
 //!
 //! This file decides which settings each dialect has. It must not know how they are used, nor TOML.
 
+pub mod konsentus;
+pub mod oxlin;
+
 use std::time::Duration;
 
 use http::StatusCode;
 
+pub use self::konsentus::Konsentus;
+pub use self::oxlin::Oxlin;
 use crate::fault::Name;
 use crate::oauth::ErrorCode;
 
@@ -14,6 +19,10 @@ use crate::oauth::ErrorCode;
 pub enum Dialect {
     /// The seed's own: bLink 2.0.15.1-fi.
     Blink,
+    /// Konsentus: a token service that the hub calls as the bank.
+    Konsentus(Box<Konsentus>),
+    /// Oxlin (Linxo Connect).
+    Oxlin(Box<Oxlin>),
 }
 
 impl Dialect {
@@ -21,6 +30,8 @@ impl Dialect {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Blink => "blink",
+            Self::Konsentus(_) => "konsentus",
+            Self::Oxlin(_) => "oxlin",
         }
     }
 }
