@@ -6,7 +6,10 @@
 
 pub mod bank;
 pub mod client;
+mod clock;
 pub mod form;
+pub mod konsentus;
+pub mod oxlin;
 pub mod pki;
 pub mod server;
 

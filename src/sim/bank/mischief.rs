@@ -112,7 +112,7 @@ impl Mischief {
     }
 
     /// Does it to a good answer.
-    pub(super) fn spoil(self, good: Answer) -> Reply {
+    pub(in crate::sim) fn spoil(self, good: Answer) -> Reply {
         let wait = match self {
             Self::Delay(millis) => Duration::from_millis(millis),
             _ => Duration::ZERO,
