@@ -2,10 +2,16 @@
 //!
 //! This file decides how one is spelled on the command line. It must not know how it behaves.
 
+mod konsentus;
+mod oxlin;
+mod place;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use self::konsentus::KonsentusArgs;
+use self::oxlin::OxlinArgs;
 use super::{Failure, Verdict};
 use crate::sim::bank::{Bank, BankConfig, BankPaths, Temper};
 use crate::sim::server::{JOURNAL_MAX, Listening, ServerTls};
@@ -15,6 +21,10 @@ use crate::sim::server::{JOURNAL_MAX, Listening, ServerTls};
 pub enum SimCommand {
     /// A bLink bank (bLink 2.0.15.1-fi, the provider's side)
     Blink(BlinkArgs),
+    /// Konsentus: the OBIE token endpoint, and where a ccg_token comes from
+    Konsentus(KonsentusArgs),
+    /// Oxlin: its authorization server, and the user's entry of its API
+    Oxlin(OxlinArgs),
 }
 
 /// A simulated bLink bank.
@@ -72,11 +82,33 @@ impl From<TemperName> for Temper {
 
 /// Runs the party until Ctrl-C.
 pub(super) fn run(command: SimCommand, out: &mut dyn Write) -> Result<Verdict, Failure> {
-    let SimCommand::Blink(args) = command;
-    let scheme = if args.plain { "http" } else { "https" };
-    let bank = Bank::start(config(&args)?)?;
-    writeln!(out, "bLink bank on {scheme}://{}", bank.address())?;
-    if let Some(control) = bank.control() {
+    match command {
+        SimCommand::Blink(args) => {
+            let scheme = if args.plain { "http" } else { "https" };
+            let bank = Bank::start(config(&args)?)?;
+            serve(out, "bLink bank", scheme, bank.address(), bank.control())
+        }
+        SimCommand::Konsentus(args) => {
+            let party = konsentus::start(&args)?;
+            serve(out, "Konsentus", args.place.scheme(), party.address(), party.control())
+        }
+        SimCommand::Oxlin(args) => {
+            let party = oxlin::start(&args)?;
+            serve(out, "Oxlin", args.place.scheme(), party.address(), party.control())
+        }
+    }
+}
+
+/// Says where the party is, and waits.
+fn serve(
+    out: &mut dyn Write,
+    who: &str,
+    scheme: &str,
+    address: SocketAddr,
+    control: Option<SocketAddr>,
+) -> Result<Verdict, Failure> {
+    writeln!(out, "{who} on {scheme}://{address}")?;
+    if let Some(control) = control {
         writeln!(out, "what it received: http://{control}/__sim/requests")?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
