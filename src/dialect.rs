@@ -5,10 +5,15 @@
 //! [`Dialect`]. This file decides nothing but which. It must not know sockets, nor the clock.
 
 mod blink;
-mod foreign;
+mod flinks;
+#[cfg(test)]
+mod golden;
 pub mod held;
 mod konsentus;
+mod oauth2;
 mod oxlin;
+mod reply;
+mod request;
 pub mod told;
 
 use bytes::Bytes;
@@ -136,8 +141,8 @@ pub const TURNS_MAX: u8 = 3;
 /// A fault when the call can't be made at all, for example because the bank knows no such client.
 pub fn recipe(asked: &Asked<'_>) -> Result<Option<Recipe>, Fault> {
     match &asked.target.dialect {
-        Dialect::Blink | Dialect::Oxlin(_) => Ok(None),
-        Dialect::Konsentus(konsentus) => konsentus::recipe(asked, konsentus),
+        Dialect::Blink | Dialect::OAuth2(_) | Dialect::Flinks(_) | Dialect::Oxlin(_) => Ok(None),
+        Dialect::Konsentus(settings) => konsentus::recipe(asked, settings),
     }
 }
 
@@ -149,8 +154,10 @@ pub fn recipe(asked: &Asked<'_>) -> Result<Option<Recipe>, Fault> {
 pub fn open(asked: &Asked<'_>, held: Option<&Held>) -> Result<Turn, Fault> {
     match &asked.target.dialect {
         Dialect::Blink => blink::open(asked),
-        Dialect::Konsentus(konsentus) => konsentus::open(asked, konsentus, held),
-        Dialect::Oxlin(oxlin) => oxlin::open(asked, oxlin),
+        Dialect::OAuth2(settings) => oauth2::open(asked, settings),
+        Dialect::Flinks(settings) => flinks::open(asked, settings),
+        Dialect::Konsentus(settings) => konsentus::open(asked, settings, held),
+        Dialect::Oxlin(settings) => oxlin::open(asked, settings),
     }
 }
 
@@ -160,16 +167,15 @@ pub fn open(asked: &Asked<'_>, held: Option<&Held>) -> Result<Turn, Fault> {
 /// A provider fault when the answer is none that may be passed on.
 pub fn hear(
     asked: &Asked<'_>,
-    held: Option<&Held>,
+    _held: Option<&Held>,
     turn: u8,
     answer: ProviderAnswer,
 ) -> Result<Turn, Fault> {
     match &asked.target.dialect {
-        Dialect::Blink => {
-            let _ = (held, turn);
-            blink::hear(asked, answer)
-        }
+        Dialect::Blink => blink::hear(asked, answer),
+        Dialect::OAuth2(settings) => oauth2::hear(asked, settings, &answer),
+        Dialect::Flinks(settings) => flinks::hear(asked, settings, turn, &answer),
         Dialect::Konsentus(_) => konsentus::hear(asked, &answer),
-        Dialect::Oxlin(oxlin) => oxlin::hear(asked, oxlin, &answer),
+        Dialect::Oxlin(settings) => oxlin::hear(asked, settings, &answer),
     }
 }

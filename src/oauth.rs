@@ -33,6 +33,26 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code.
+    pub const ALL: [Self; 11] = [
+        Self::AccessDenied,
+        Self::InvalidClient,
+        Self::InvalidGrant,
+        Self::InvalidRequest,
+        Self::InvalidScope,
+        Self::InvalidToken,
+        Self::ServerError,
+        Self::TemporarilyUnavailable,
+        Self::UnauthorizedClient,
+        Self::UnsupportedGrantType,
+        Self::UnsupportedTokenType,
+    ];
+
+    /// The code that stands as `text` in an `error` member.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == text)
+    }
+
     /// The code as it stands in the `error` member.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -166,9 +166,7 @@ impl Play<'_> {
         }
         let (answer, code) = match outcome {
             Ok(answer) => (answer, None),
-            Err(fault) => {
-                (Answer::of_fault(&fault, Manner::default()), Some(fault.row().code))
-            }
+            Err(fault) => (Answer::of_fault(&fault, Manner::default()), Some(fault.row().code)),
         };
         let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
         self.line(&format!("<- {} {}{code}", answer.status.as_u16(), answer.source.as_str()));
@@ -183,7 +181,8 @@ impl Play<'_> {
             Some(Recipe::Static(held)) => Some(held),
             Some(Recipe::Fetch { key, request, token_pointer, expires_pointer, default_life }) => {
                 let answer = self.ask(&request);
-                let read = read_answer(key, &answer, &token_pointer, &expires_pointer, default_life);
+                let read =
+                    read_answer(key, &answer, &token_pointer, &expires_pointer, default_life);
                 Some(read?.0)
             }
         };

@@ -12,10 +12,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::held::HeldKey;
-use super::{Asked, Held, Host, ProviderAnswer, ProviderRequest, Recipe, Turn, foreign};
+use super::reply::{self, object};
+use super::request::{fields, needed};
+use super::{Asked, Held, Host, ProviderAnswer, ProviderRequest, Recipe, Turn};
 use crate::fault::Fault;
 use crate::oauth::Call;
-use crate::routes::table::dialect::konsentus::{Ccg, CcgFetch, Konsentus};
+use crate::routes::table::dialect::{Ccg, CcgFetch, Konsentus};
 
 /// HTTP allows underscores in the names of fields (RFC 9110 section 5.6.2), and these have them.
 const FI_REFERENCE_ID: HeaderName = HeaderName::from_static("fi_reference_id");
@@ -42,14 +44,14 @@ fn exchange<'a>(asked: &Asked<'a>, konsentus: &'a Konsentus) -> Result<Exchange<
     if asked.form.value("grant_type") != Some("authorization_code") {
         return Err(Fault::GrantNotSpoken(NO_REFRESH));
     }
-    let code = asked.form.value("code").ok_or(Fault::ParameterNeeded("code"))?;
-    let redirect_uri = asked.form.value("redirect_uri");
-    let redirect_uri = redirect_uri.ok_or(Fault::ParameterNeeded("redirect_uri"))?;
+    let redirect_uri = needed(asked, "redirect_uri")?;
+    let code = needed(asked, "code")?;
     let ccg = konsentus.ccg_of(asked.client_id).ok_or(Fault::ClientUnmapped)?;
     Ok(Exchange { code, redirect_uri, ccg })
 }
 
-/// The `ccg_token` stands for the PSP, so each client has its own.
+/// The `ccg_token` stands for the PSP, so each client has its own. A call that will not be made
+/// fetches none.
 pub(super) fn recipe(asked: &Asked<'_>, konsentus: &Konsentus) -> Result<Option<Recipe>, Fault> {
     Ok(Some(match exchange(asked, konsentus)?.ccg {
         Ccg::Static(token) => Recipe::Static(Held::fixed(token.expose())),
@@ -84,18 +86,20 @@ pub(super) fn open(
 /// "201: Request received and access token created" (seed); any 2xx is taken for it.
 pub(super) fn hear(asked: &Asked<'_>, answer: &ProviderAnswer) -> Result<Turn, Fault> {
     if !answer.status.is_success() {
-        return errors::hear(asked, answer).map(foreign::done);
+        return errors::hear(asked, answer).map(reply::done);
     }
-    let json: Value = serde_json::from_slice(&answer.body)
-        .map_err(|_| Fault::ResponseMalformed("token answer"))?;
-    // `state` belongs to the browser's redirect, and bLink has no field for it.
-    let data = json.get("data").ok_or(Fault::ResponseMalformed("data missing"))?;
-    foreign::token(asked, data, None).map(foreign::done)
+    let data = object(answer)?.remove("data");
+    let Some(Value::Object(mut data)) = data else {
+        return Err(Fault::ResponseMalformed("no data"));
+    };
+    // `state` belongs to the browser's redirect; what the seed does not have is not passed on.
+    data.retain(|name, _| matches!(name.as_str(), "access_token" | "expires_in" | "token_type"));
+    reply::tokens(asked, &data, None)
 }
 
 /// What Konsentus wants to see on every request.
 fn head(asked: &Asked<'_>, konsentus: &Konsentus) -> HeaderMap {
-    let mut headers = foreign::head(asked);
+    let mut headers = fields(asked, None);
     headers.insert(AUTHORIZATION, konsentus.basic.clone());
     headers.insert(FI_REFERENCE_ID, konsentus.fi_reference_id.clone());
     headers.insert(VERSION, konsentus.version.clone());
@@ -136,3 +140,6 @@ fn key(asked: &Asked<'_>, konsentus: &Konsentus, fetch: &CcgFetch) -> HeldKey {
     let parts: Vec<_> = parts.iter().map(String::as_str).collect();
     HeldKey::of(&parts)
 }
+
+#[cfg(test)]
+mod tests;

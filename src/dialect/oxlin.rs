@@ -6,17 +6,17 @@
 
 mod errors;
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
-use serde_json::{Value, json};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
 
-use super::{Asked, Host, ProviderAnswer, ProviderRequest, Turn, foreign};
+use super::reply::{self, object};
+use super::request::{ask_as_bearer, encode, fields, needed, presented_bearer};
+use super::{Asked, Host, ProviderAnswer, ProviderRequest, Turn};
 use crate::fault::Fault;
 use crate::oauth::Call;
-use crate::routes::table::dialect::oxlin::{Oxlin, Profile};
+use crate::routes::table::dialect::{Oxlin, Profile};
 
-/// Seed: "application/x-www-form-urlencoded;charset=UTF-8".
+/// Seed: `Content-Type: application/x-www-form-urlencoded;charset=UTF-8`.
 const FORM: HeaderValue =
     HeaderValue::from_static("application/x-www-form-urlencoded;charset=UTF-8");
 
@@ -43,74 +43,58 @@ pub(super) fn hear(
 }
 
 fn open_token(asked: &Asked<'_>, oxlin: &Oxlin) -> Result<Turn, Fault> {
-    let value = |name| asked.form.value(name);
-    let grant = match value("grant_type") {
+    let (grant_type, name) = match asked.form.value("grant_type") {
         Some("refresh_token") => ("refresh_token", "refresh_token"),
         Some("authorization_code") if oxlin.code_grant => ("authorization_code", "code"),
         _ => return Err(Fault::GrantNotSpoken(NO_CODES)),
     };
-    let (grant_type, name) = grant;
-    let mut pairs =
-        vec![("grant_type", grant_type), (name, value(name).ok_or(Fault::ParameterNeeded(name))?)];
-    if let Some(redirect_uri) = value("redirect_uri").or(oxlin.redirect_uri.as_deref()) {
-        pairs.push(("redirect_uri", redirect_uri));
-    }
-    pairs.push(("client_id", &oxlin.client_id));
-    pairs.push(("client_secret", oxlin.client_secret.expose()));
-    if let Some(provider) = &oxlin.provider {
-        pairs.push(("provider", provider));
-    }
-    let mut headers = foreign::head(asked);
+    let redirect_uri = asked.form.value("redirect_uri").or(oxlin.redirect_uri.as_deref());
+    let pairs = [
+        ("grant_type", Some(grant_type)),
+        (name, Some(needed(asked, name)?)),
+        ("redirect_uri", redirect_uri),
+        ("client_id", Some(&*oxlin.client_id)),
+        ("client_secret", Some(oxlin.client_secret.expose())),
+        ("provider", oxlin.provider.as_deref()),
+    ];
+    let pair = |(name, value): (&str, Option<&str>)| Some(format!("{name}={}", encode(value?)));
+    let body = pairs.into_iter().filter_map(pair).collect::<Vec<_>>().join("&").into();
+    let path = asked.target.paths.token.clone().ok_or(Fault::PathUnconfigured)?;
+    let mut headers = fields(asked, None);
     headers.insert(CONTENT_TYPE, FORM);
-    let body = Bytes::from(foreign::form(&pairs));
-    ask(asked, Host::Auth, Method::POST, headers, body)
+    let (host, method) = (Host::Auth, Method::POST);
+    Ok(Turn::Ask(ProviderRequest { host, method, path, headers, body }))
 }
 
 fn hear_token(asked: &Asked<'_>, oxlin: &Oxlin, answer: &ProviderAnswer) -> Result<Turn, Fault> {
     if !answer.status.is_success() {
-        return errors::of_token(asked, oxlin, answer).map(foreign::done);
+        return errors::of_token(asked, oxlin, answer);
     }
-    let json: Value = serde_json::from_slice(&answer.body)
-        .map_err(|_| Fault::ResponseMalformed("token answer"))?;
-    // The presented refresh token stays good where no new one comes. `id_token` has no place in
-    // bLink.
-    foreign::token(asked, &json, asked.form.value("refresh_token")).map(foreign::done)
+    // The presented refresh token stays good where no new one comes (RFC 6749 section 6).
+    // `id_token` has no place in bLink.
+    reply::tokens(asked, &object(answer)?, asked.form.value("refresh_token"))
 }
 
 fn open_username(asked: &Asked<'_>, oxlin: &Oxlin) -> Result<Turn, Fault> {
     profile(oxlin)?;
-    let bearer = asked.headers.get(AUTHORIZATION).ok_or(Fault::BearerMissing)?;
-    let mut headers = foreign::head(asked);
-    let mut bearer = bearer.clone();
-    bearer.set_sensitive(true);
-    headers.insert(AUTHORIZATION, bearer);
-    ask(asked, Host::Main, Method::GET, headers, Bytes::new())
+    let path = asked.target.paths.username.as_ref().ok_or(Fault::UsernameNotSpoken)?;
+    ask_as_bearer(Method::GET, path, fields(asked, None), presented_bearer(asked)?)
 }
 
 fn hear_username(asked: &Asked<'_>, oxlin: &Oxlin, answer: &ProviderAnswer) -> Result<Turn, Fault> {
     let profile = profile(oxlin)?;
     if !answer.status.is_success() {
-        return errors::of_profile(asked, profile, answer).map(foreign::done);
+        return errors::of_profile(asked, profile, answer);
     }
-    let json: Value =
-        serde_json::from_slice(&answer.body).map_err(|_| Fault::ResponseMalformed("profile"))?;
-    let known = json.pointer(&profile.username_pointer).and_then(Value::as_str);
-    let known = known.ok_or(Fault::ResponseMalformed("no username in the profile"))?;
-    let valid = asked.form.value("username") == Some(known);
-    Ok(foreign::done(foreign::provided(&json!({ "valid_username": valid }))))
+    let found = object(answer)?;
+    let username = reply::text(&found, &profile.field);
+    let username = username.ok_or(Fault::ResponseMalformed("no username"))?;
+    Ok(reply::username(asked, username, profile.folds_case))
 }
 
 fn profile(oxlin: &Oxlin) -> Result<&Profile, Fault> {
     oxlin.profile.as_ref().ok_or(Fault::UsernameNotSpoken)
 }
 
-fn ask(
-    asked: &Asked<'_>,
-    host: Host,
-    method: Method,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Turn, Fault> {
-    let path = asked.target.paths.of(asked.call).cloned().ok_or(Fault::PathUnconfigured)?;
-    Ok(Turn::Ask(ProviderRequest { host, method, path, headers, body }))
-}
+#[cfg(test)]
+mod tests;

@@ -181,7 +181,7 @@ pub(super) fn parse_target_id(text: &str) -> Result<TargetId, Wrong> {
     TargetId::parse(text).map_err(|_| malformed_id("target", text))
 }
 
-fn parse_client_id(text: &str) -> Result<ClientId, Wrong> {
+pub(super) fn parse_client_id(text: &str) -> Result<ClientId, Wrong> {
     ClientId::parse(text).map_err(|_| malformed_id("client", text))
 }
 

@@ -3,6 +3,8 @@
 //! This file decides what a wrong type, an unknown key, a missing key or a value out of its range
 //! is called. It must not know what the values are for.
 
+mod nested;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

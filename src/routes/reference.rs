@@ -4,10 +4,16 @@
 //! choice has from here, and what is not here is an unknown key: the reference can't be wrong. It
 //! must not know how a value is read.
 
+mod dialects;
 mod gateway;
+mod konsentus;
+mod oxlin;
 mod parties;
 
+pub(super) use dialects::{ANSWER, FLINKS, OAUTH2, REGISTRATION};
 pub(super) use gateway::{ACCESS_LOG, GATEWAY, LIMITS, ROOT, TLS};
+pub(super) use konsentus::{CCG_BODY, KONSENTUS, KONSENTUS_CCG, KONSENTUS_PSP};
+pub(super) use oxlin::OXLIN;
 pub(super) use parties::{
     API, BREAKER, CLIENT, LIMIT, PATHS, TARGET, TARGET_DEFAULTS, TARGET_TLS, TIMEOUTS,
 };
@@ -31,6 +37,14 @@ pub static ALL: &[&Section] = &[
     &TARGET_TLS,
     &TIMEOUTS,
     &BREAKER,
+    &ANSWER,
+    &OAUTH2,
+    &FLINKS,
+    &REGISTRATION,
+    &KONSENTUS,
+    &KONSENTUS_PSP,
+    &KONSENTUS_CCG,
+    &OXLIN,
 ];
 
 /// A table of `routes.toml`.

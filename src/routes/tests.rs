@@ -1,6 +1,7 @@
 //! Tests of the loader as a whole, in worlds in memory.
 
 mod defaults;
+mod dialects;
 mod include;
 mod mistakes;
 mod ranges;

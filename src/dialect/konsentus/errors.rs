@@ -1,21 +1,26 @@
 //! Konsentus' `errors`, and what each becomes (DIALECTS 4.2).
 //!
 //! This file decides whose fault an answer is and which of its words the client may read. It must
-//! not know what was asked beyond the grant.
+//! not know what was asked.
 
 use http::StatusCode;
+use http::header::RETRY_AFTER;
 use serde_json::Value;
 
-use super::super::{Asked, ProviderAnswer, foreign};
-use crate::answer::Answer;
+use crate::answer::{Answer, whole_seconds};
+use crate::dialect::reply::complaint::Complaint;
+use crate::dialect::reply::redact::redact;
+use crate::dialect::{Asked, ProviderAnswer};
 use crate::fault::Fault;
 use crate::oauth::ErrorCode;
 
 /// How many entries of `errors` are told.
 const TOLD_MAX: usize = 3;
+/// Longest id of an entry that is told.
+const ID_BYTES_MAX: usize = 64;
 
 /// One entry of `errors` (seed: "id, code, title, link", all strings).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Entry<'a> {
     id: &'a str,
     code: &'a str,
@@ -27,15 +32,29 @@ struct Entry<'a> {
 pub(super) fn hear(asked: &Asked<'_>, answer: &ProviderAnswer) -> Result<Answer, Fault> {
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let entries = read(&json);
-    let codes: Vec<_> = entries.iter().map(|entry| entry.code).collect();
-    if let Some(found) = foreign::find_override(asked, answer.status, &codes) {
-        return Ok(say(asked, found.becomes, found.error, &entries));
+    let wait = Complaint::read(answer).retry_after;
+    let row = asked.target.translation.overrides.iter().find(|row| {
+        let fits = |code: &str| entries.iter().any(|entry| entry.code == code);
+        row.status == answer.status && row.code.as_deref().is_none_or(fits)
+    });
+    if let Some(row) = row {
+        let mut answer = say(asked, row.becomes, row.error, &entries);
+        if matches!(row.becomes.as_u16(), 429 | 503) {
+            let seconds = whole_seconds(wait.unwrap_or_default());
+            answer.headers.insert(RETRY_AFTER, seconds.into());
+        }
+        return Ok(answer);
     }
     let (status, error) = match answer.status.as_u16() {
         400 if is_about_the_code(&entries) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidGrant),
         400 => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+        // The hub's Basic credentials or its ccg_token: nothing that the client could mend.
+        401 => return Err(Fault::CredentialsRejected),
         403 => (StatusCode::FORBIDDEN, ErrorCode::AccessDenied),
-        _ => return Err(foreign::fault_of(answer)),
+        429 | 503 => return Err(Fault::ProviderBusy(wait)),
+        300..=399 => return Err(Fault::ResponseMalformed("redirect")),
+        500..=599 => return Err(Fault::ProviderFailed),
+        _ => return Err(Fault::ResponseMalformed("status")),
     };
     Ok(say(asked, status, error, &entries))
 }
@@ -50,42 +69,64 @@ fn read(json: &Value) -> Vec<Entry<'_>> {
 }
 
 /// Whether an entry speaks of a code that is no longer good. The list of codes is not public, so
-/// the words decide; a target's overrides decide before them.
+/// the words decide; a target's own rows decide before them.
 fn is_about_the_code(entries: &[Entry<'_>]) -> bool {
     entries.iter().any(|entry| {
         let text = format!("{} {}", entry.code, entry.title).to_lowercase();
         let words: Vec<_> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
         let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(word));
-        let missing = has(&["missing", "required"]);
-        !missing
-            && (has(&["code", "authcode"]) || text.contains("auth_code"))
+        has(&["code", "authcode"])
+            && !has(&["missing", "required"])
             && (has(&["expired", "used", "invalid", "unknown"]) || text.contains("not found"))
     })
 }
 
 fn say(asked: &Asked<'_>, status: StatusCode, error: ErrorCode, entries: &[Entry<'_>]) -> Answer {
-    let told: Vec<_> = entries.iter().take(TOLD_MAX).filter_map(Entry::sentence).collect();
+    let told: Vec<_> =
+        entries.iter().take(TOLD_MAX).filter_map(|entry| entry.sentence(asked)).collect();
     let description = match (told.is_empty(), error) {
         (false, _) => told.join("; "),
-        (true, ErrorCode::AccessDenied) => "provider denied access".to_owned(),
-        (true, _) => "provider refused the request".to_owned(),
+        (true, ErrorCode::AccessDenied) => "target denied access".to_owned(),
+        (true, _) => "target refused the request".to_owned(),
     };
-    let link = entries.first().map(|entry| entry.link).filter(|link| foreign::is_web_uri(link));
-    Answer::of_refusal(status, error, &foreign::redacted(asked, &description), link)
+    let link = entries.first().map(|entry| entry.link).filter(|link| is_link(link, asked));
+    Answer::of_refusal(status, error, &description, link)
 }
 
 impl Entry<'_> {
-    /// `CODE: TITLE (id ID)`, as far as it has them.
-    fn sentence(&self) -> Option<String> {
-        let mut text = match (self.code, self.title) {
-            ("", "") => return None,
+    /// `CODE: TITLE (id ID)`, as far as it has them, without secrets. The id is the one opaque
+    /// word that may stand: the provider finds the occurrence by it.
+    fn sentence(&self, asked: &Asked<'_>) -> Option<String> {
+        let text = match (self.code, self.title) {
             (code, "") => code.to_owned(),
             ("", title) => title.to_owned(),
             (code, title) => format!("{code}: {title}"),
         };
-        if !self.id.is_empty() {
+        let mut text = redact(&text, asked, &[])?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        let is_id = (1..=ID_BYTES_MAX).contains(&self.id.len()) && self.id.bytes().all(plain);
+        if is_id && !repeats_the_call(self.id, asked) {
             text.push_str(&format!(" (id {})", self.id));
         }
         Some(text)
     }
+}
+
+/// Whether a link may be passed on: whole, for a browser, and with nothing of the call in it.
+fn is_link(link: &str, asked: &Asked<'_>) -> bool {
+    let plain = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+    let rest = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.starts_with('/')
+            && !rest.contains(['@', '?'])
+            && rest.bytes().all(plain)
+            && !repeats_the_call(link, asked)
+    })
+}
+
+/// Whether a text has the code or the username of the call in it.
+fn repeats_the_call(text: &str, asked: &Asked<'_>) -> bool {
+    let sent = ["code", "username"].into_iter().filter_map(|name| asked.form.value(name));
+    sent.filter(|value| value.len() > 3).any(|value| text.contains(value))
 }

@@ -188,7 +188,11 @@ const REFUSED_THERE: &[Scene] = &[
         target: FETCHED,
         answers: &[
             CCG,
-            (401, NOTHING, r#"{"errors":[{"id":"1","code":"KON-401","title":"Unable to Authorize"}]}"#),
+            (
+                401,
+                NOTHING,
+                r#"{"errors":[{"id":"1","code":"KON-401","title":"Unable to Authorize"}]}"#,
+            ),
         ],
         ..GOOD
     },
@@ -248,12 +252,7 @@ const BROKEN: &[Scene] = &[
         answers: &[(429, &[("retry-after", "7")], "")],
         ..GOOD
     },
-    Scene {
-        name: "503",
-        shows: "503: down for now.",
-        answers: &[(503, NOTHING, "")],
-        ..GOOD
-    },
+    Scene { name: "503", shows: "503: down for now.", answers: &[(503, NOTHING, "")], ..GOOD },
     Scene {
         name: "500",
         shows: "500: it failed.",

@@ -6,13 +6,15 @@
 //! know how a request was made.
 
 use http::StatusCode;
-use serde_json::Value;
 
-use super::super::{Asked, ProviderAnswer, foreign};
 use crate::answer::Answer;
+use crate::dialect::reply::complaint::Complaint;
+use crate::dialect::reply::done;
+use crate::dialect::request::presented_bearer;
+use crate::dialect::{Asked, ProviderAnswer, Turn};
 use crate::fault::Fault;
 use crate::oauth::ErrorCode;
-use crate::routes::table::dialect::oxlin::{Oxlin, Profile};
+use crate::routes::table::dialect::{Oxlin, Profile};
 
 const TERMS: &str = "user must accept the provider's terms";
 
@@ -21,25 +23,17 @@ pub(super) fn of_token(
     asked: &Asked<'_>,
     oxlin: &Oxlin,
     answer: &ProviderAnswer,
-) -> Result<Answer, Fault> {
-    let refusal = Refusal::read(answer);
-    if let Some(found) = foreign::find_override(asked, answer.status, &[refusal.code()]) {
-        return Ok(refusal.say(asked, Some(oxlin), found.becomes, found.error));
+) -> Result<Turn, Fault> {
+    let complaint = Complaint::read(answer);
+    let hidden = [oxlin.client_secret.expose()];
+    match answer.status.as_u16() {
+        // The hub calls the wrong place, or calls it wrongly, whatever the body says.
+        404 | 405 | 415 => {
+            let malformed = Fault::ResponseMalformed("status");
+            complaint.overridden(asked, &hidden).ok_or(malformed)
+        }
+        _ => complaint.settle(asked, &hidden),
     }
-    let (status, error) = match (answer.status.as_u16(), refusal.code()) {
-        // The hub's own credentials: nothing that the client could mend.
-        (400 | 401, "invalid_client") => return Err(Fault::CredentialsRejected),
-        (400 | 401, "invalid_grant") => (400, ErrorCode::InvalidGrant),
-        (400, "invalid_request") => (400, ErrorCode::InvalidRequest),
-        (400, "invalid_scope") => (400, ErrorCode::InvalidScope),
-        (400, "unsupported_grant_type") => (400, ErrorCode::UnsupportedGrantType),
-        (400, "unauthorized_client") => (403, ErrorCode::UnauthorizedClient),
-        (400 | 403, _) if refusal.code() == "access_denied" => (403, ErrorCode::AccessDenied),
-        (403, _) => (403, ErrorCode::AccessDenied),
-        _ => return Err(foreign::fault_of(answer)),
-    };
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    Ok(refusal.say(asked, Some(oxlin), status, error))
 }
 
 /// The API's answer to the profile that is no success.
@@ -47,23 +41,24 @@ pub(super) fn of_profile(
     asked: &Asked<'_>,
     profile: &Profile,
     answer: &ProviderAnswer,
-) -> Result<Answer, Fault> {
-    let refusal = Refusal::read(answer);
-    if let Some(found) = foreign::find_override(asked, answer.status, &[refusal.code()]) {
-        return Ok(refusal.say(asked, None, found.becomes, found.error));
+) -> Result<Turn, Fault> {
+    let complaint = Complaint::read(answer);
+    let hidden: Vec<_> = presented_bearer(asked).into_iter().collect();
+    if let Some(turn) = complaint.overridden(asked, &hidden) {
+        return Ok(turn);
     }
+    let refuse = |status, error| Ok(complaint.refuse(asked, &hidden, status, error));
     match answer.status.as_u16() {
         401 if awaits_terms(asked, profile, answer) => {
             let (status, error) = (StatusCode::FORBIDDEN, ErrorCode::AccessDenied);
-            Ok(Answer::of_refusal(status, error, TERMS, profile.terms_uri.as_deref()))
+            Ok(done(Answer::of_refusal(status, error, TERMS, profile.terms_uri.as_deref())))
         }
-        401 => {
-            let (status, error) = (StatusCode::UNAUTHORIZED, ErrorCode::InvalidToken);
-            Ok(refusal.say(asked, None, status, error))
-        }
-        403 => Ok(refusal.say(asked, None, StatusCode::FORBIDDEN, ErrorCode::AccessDenied)),
+        // The one 401 that is the client's own: so is the token.
+        401 => refuse(StatusCode::UNAUTHORIZED, ErrorCode::InvalidToken),
+        403 => refuse(StatusCode::FORBIDDEN, ErrorCode::AccessDenied),
         404 => Err(Fault::UsernameNotSpoken),
-        _ => Err(foreign::fault_of(answer)),
+        405 | 415 => Err(Fault::ResponseMalformed("status")),
+        _ => complaint.settle(asked, &hidden),
     }
 }
 
@@ -76,33 +71,4 @@ fn awaits_terms(asked: &Asked<'_>, profile: &Profile, answer: &ProviderAnswer) -
         .as_ref()
         .is_some_and(|marker| memchr::memmem::find(&answer.body, marker.as_bytes()).is_some());
     lives || marked
-}
-
-/// `{error, error_description}`, as far as the body has it.
-struct Refusal(Value);
-
-impl Refusal {
-    fn read(answer: &ProviderAnswer) -> Self {
-        Self(serde_json::from_slice(&answer.body).unwrap_or_default())
-    }
-
-    fn code(&self) -> &str {
-        self.0.get("error").and_then(Value::as_str).unwrap_or_default()
-    }
-
-    fn say(
-        &self,
-        asked: &Asked<'_>,
-        oxlin: Option<&Oxlin>,
-        status: StatusCode,
-        error: ErrorCode,
-    ) -> Answer {
-        let text = self.0.get("error_description").and_then(Value::as_str).unwrap_or_default();
-        let mut text = foreign::redacted(asked, text);
-        if let Some(oxlin) = oxlin {
-            text = text.replace(oxlin.client_secret.expose(), "[redacted]");
-        }
-        let uri = self.0.get("error_uri").and_then(Value::as_str);
-        Answer::of_refusal(status, error, &text, uri.filter(|uri| foreign::is_web_uri(uri)))
-    }
 }

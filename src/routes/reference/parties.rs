@@ -118,12 +118,54 @@ pub(in crate::routes) static TARGET: Section = Section {
             "Its id, the value of `X-CorAPI-Target-ID`.",
         ),
         Row::other("name", "text", "", "A name for people."),
-        Row::choice("dialect", &["blink"], "The language it speaks."),
+        Row::choice(
+            "dialect",
+            &["blink", "oauth2", "flinks", "konsentus", "oxlin"],
+            "The language it speaks.",
+        ),
+        Row::table("oauth2", "", "What there is to know about the dialect of that name."),
+        Row::table("flinks", "", "What there is to know about the dialect of that name."),
+        Row::table("konsentus", "", "What there is to know about the dialect of that name."),
+        Row::table("oxlin", "", "What there is to know about the dialect of that name."),
+        Row::other(
+            "answers",
+            "list of tables",
+            "",
+            "Answers of this bank that mean something else than its dialect says.",
+        ),
+        Row::other(
+            "default_expires_in",
+            "duration in whole seconds, 1s to 8784h",
+            "",
+            "`expires_in` of a translated token answer that has none.",
+        ),
+        Row::flag(
+            "rotates_refresh_tokens",
+            "Whether a refresh token is good once: concurrent refreshes of one become one.",
+        ),
+        Row::other(
+            "replay_window",
+            "duration, 1s to 5m",
+            "",
+            "How long the answer to a refresh is given again to the same client. It needs \
+             `rotates_refresh_tokens`.",
+        ),
+        Row::flag(
+            "assert_username",
+            "Answer the username check from what was said at the token call. It proves that the \
+             name is the same, and no more.",
+        ),
         Row::other(
             "upstream",
             "`https://host:port`, or a list",
             "required",
             "Where it is. The port is 443 if left out.",
+        ),
+        Row::other(
+            "auth_upstream",
+            "`https://host:port`, or a list",
+            "",
+            "Where its authorization server is, where that is another host. `oxlin` alone.",
         ),
         Row::flag("insecure_plain_upstream", "Allow `http://` in `upstream`."),
         Row::flag(
@@ -171,7 +213,9 @@ pub(in crate::routes) static PATHS: Section = Section {
     name: "target.paths",
     heading: "[target.paths]",
     meaning: "The whole path of each call. `base_path` stands only before one that is left out. \
-              `false` where the bank has no such call.",
+              `false` where the bank has no such call. The defaults are those of `blink`; of \
+              `oauth2`, `username` is `/oauth/introspect` or `/oauth/userinfo`; of `flinks`, they \
+              are `/api/v1/token` and `/api/v1/revoke`.",
     rows: &[
         Row::path("token", "\"/oauth/token\"", "The token endpoint."),
         Row::path("revoke", "\"/oauth/revoke\"", "The revocation endpoint."),

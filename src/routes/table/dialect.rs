@@ -2,15 +2,22 @@
 //!
 //! This file decides which settings each dialect has. It must not know how they are used, nor TOML.
 
-pub mod konsentus;
-pub mod oxlin;
+mod flinks;
+mod konsentus;
+mod oauth2;
+mod oxlin;
+mod registrations;
+
+pub use self::flinks::Flinks;
+pub use self::konsentus::{Ccg, CcgFetch, Konsentus};
+pub use self::oauth2::{Authentication, OAuth2, UsernameCheck};
+pub use self::oxlin::{Oxlin, Profile};
+pub use self::registrations::{Registration, Registrations};
 
 use std::time::Duration;
 
 use http::StatusCode;
 
-pub use self::konsentus::Konsentus;
-pub use self::oxlin::Oxlin;
 use crate::fault::Name;
 use crate::oauth::ErrorCode;
 
@@ -19,6 +26,10 @@ use crate::oauth::ErrorCode;
 pub enum Dialect {
     /// The seed's own: bLink 2.0.15.1-fi.
     Blink,
+    /// RFC 6749, RFC 7009 and RFC 7662, as they stand.
+    OAuth2(Box<OAuth2>),
+    /// Flinks' open banking.
+    Flinks(Box<Flinks>),
     /// Konsentus: a token service that the hub calls as the bank.
     Konsentus(Box<Konsentus>),
     /// Oxlin (Linxo Connect).
@@ -30,8 +41,35 @@ impl Dialect {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Blink => "blink",
+            Self::OAuth2(_) => "oauth2",
+            Self::Flinks(_) => "flinks",
             Self::Konsentus(_) => "konsentus",
             Self::Oxlin(_) => "oxlin",
+        }
+    }
+
+    /// Whether it has a way to exchange a code.
+    pub fn exchanges_codes(&self) -> bool {
+        !matches!(self, Self::Oxlin(oxlin) if !oxlin.code_grant)
+    }
+
+    /// Whether it has a way to refresh.
+    pub const fn refreshes_tokens(&self) -> bool {
+        !matches!(self, Self::Konsentus(_))
+    }
+
+    /// Whether it has a way to revoke.
+    pub const fn revokes_tokens(&self) -> bool {
+        !matches!(self, Self::Konsentus(_) | Self::Oxlin(_))
+    }
+
+    /// Whether it has a way to ask the bank about a username.
+    pub fn checks_usernames(&self) -> bool {
+        match self {
+            Self::Blink => true,
+            Self::OAuth2(oauth2) => oauth2.username != UsernameCheck::None,
+            Self::Oxlin(oxlin) => oxlin.profile.is_some(),
+            Self::Flinks(_) | Self::Konsentus(_) => false,
         }
     }
 }

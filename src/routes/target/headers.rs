@@ -89,7 +89,7 @@ fn parse_field_value(text: &str) -> Result<HeaderValue, Wrong> {
     })
 }
 
-fn parse_field_name(text: &str) -> Result<HeaderName, Wrong> {
+pub(super) fn parse_field_name(text: &str) -> Result<HeaderName, Wrong> {
     let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| {
         Wrong::new(format!("`{}` is no name of a header field", shorten(text)))
             .right("letters, digits and hyphens, such as `X-Api-Key`")

@@ -52,7 +52,7 @@ fn the_file_at_the_top_level_shows_every_key() {
             let Some(default) = row.kind.default_text() else { continue };
             let commented = format!("# {} = ", row.key);
             if let Some((_, after)) = ROUTES.split_once(&commented)
-                && !matches!(row.key, "include" | "insecure_plain_listen" | "headers")
+                && !matches!(row.key, "include" | "insecure_plain_listen" | "headers" | "dialect")
             {
                 assert!(after.starts_with(&default), "`{}` is not {default}", row.key);
             }
@@ -78,6 +78,19 @@ tls = {}
 timeouts = {}
 breaker = {}
 limit = {}
+answers = [{}]
+[[target]]
+dialect = 'oauth2'
+oauth2 = { clients = { C = {} } }
+[[target]]
+dialect = 'flinks'
+flinks = {}
+[[target]]
+dialect = 'konsentus'
+konsentus = { ccg = {}, psp = { C = { ccg = {} } } }
+[[target]]
+dialect = 'oxlin'
+oxlin = {}
 ";
 
 #[test]

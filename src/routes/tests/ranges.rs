@@ -22,6 +22,12 @@ fn written(section: &str, key: &str, value: &str) -> String {
         "target.timeouts" if key != "total" => {
             (String::new(), target("T", &format!("timeouts = {{ total = '5m', {key} = {value} }}")))
         }
+        "target.answers" => {
+            let other = if key == "status" { "becomes" } else { "status" };
+            let row = format!("{{ error = 'invalid_grant', {other} = 400, {key} = {value} }}");
+            let bank = "dialect = 'oauth2'\noauth2 = { authentication = 'none', client_id = 'x' }";
+            (String::new(), target("T", &format!("{bank}\nanswers = [{row}]")))
+        }
         nested => {
             let table = nested.strip_prefix("target.").unwrap();
             (String::new(), target("T", &format!("{table} = {{ {key} = {value} }}")))

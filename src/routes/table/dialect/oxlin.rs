@@ -25,8 +25,10 @@ pub struct Oxlin {
 /// The username check: the user's own entry, read with the client's token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Where in its JSON the name is (RFC 6901).
-    pub username_pointer: Name,
+    /// The member that has the name.
+    pub field: Name,
+    /// Whether case counts for nothing.
+    pub folds_case: bool,
     /// A text that stands in the body of a 401 if, and only if, the user has not accepted the
     /// terms.
     pub terms_marker: Option<Name>,

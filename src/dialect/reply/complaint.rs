@@ -1,0 +1,198 @@
+//! What a bank's error means: whose fault it is, and what the client is told of it.
+//!
+//! This file decides that by the bank's override table first, then by the code, then by the status
+//! (DIALECTS 2.1). A page for people is searched for a code and never passed on. It must not know
+//! any dialect: one that knows better looks at the complaint first.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use serde_json::{Map, Value};
+
+use super::redact::redact;
+use super::{done, text};
+use crate::answer::Answer;
+use crate::dialect::{Asked, ProviderAnswer, Turn};
+use crate::fault::Fault;
+use crate::oauth::ErrorCode;
+
+/// The closed set of RFC 6749 section 5.2: what is looked for in a body of another form.
+const CLOSED_SET: [ErrorCode; 6] = [
+    ErrorCode::InvalidRequest,
+    ErrorCode::InvalidClient,
+    ErrorCode::InvalidGrant,
+    ErrorCode::UnauthorizedClient,
+    ErrorCode::UnsupportedGrantType,
+    ErrorCode::InvalidScope,
+];
+/// So much of a body is searched.
+const SEARCHED_BYTES: usize = 8 * 1024;
+/// Longest wait that is passed on.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(86_400);
+
+/// A bank's error, read as far as it can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::dialect) struct Complaint {
+    /// The status.
+    pub(in crate::dialect) status: StatusCode,
+    /// The bank's own code, for the override table.
+    pub(in crate::dialect) code: Option<String>,
+    /// The code, where it is one of OAuth's.
+    pub(in crate::dialect) known: Option<ErrorCode>,
+    /// The bank's words, not yet redacted.
+    pub(in crate::dialect) description: String,
+    /// Where the bank says more.
+    pub(in crate::dialect) uri: Option<String>,
+    /// When the bank wants to be asked again.
+    pub(in crate::dialect) retry_after: Option<Duration>,
+    /// Whether the body is a JSON object: a program said it, not a proxy on the way.
+    pub(in crate::dialect) is_json: bool,
+}
+
+impl Complaint {
+    /// Reads RFC 6749 section 5.2, and of any other body what can be found in it.
+    pub(in crate::dialect) fn read(answer: &ProviderAnswer) -> Self {
+        let json: Option<Map<String, Value>> = serde_json::from_slice(&answer.body).ok();
+        let member = |name| json.as_ref().and_then(|json| text(json, name));
+        let code = member("error");
+        let mut known = code.and_then(ErrorCode::parse);
+        if known.is_none() && answer.status.is_client_error() {
+            known = search(&answer.body);
+        }
+        Self {
+            status: answer.status,
+            code: code.or(known.map(ErrorCode::as_str)).map(ToOwned::to_owned),
+            known,
+            description: member("error_description").unwrap_or_default().to_owned(),
+            uri: member("error_uri").map(ToOwned::to_owned),
+            retry_after: retry_after(answer),
+            is_json: json.is_some(),
+        }
+    }
+
+    /// What becomes of it by the override table, else by its code and status. `hidden` is what the
+    /// hub put into the request and the bank may have put into its words.
+    ///
+    /// # Errors
+    /// The fault, where the bank's answer is none for a client.
+    pub(in crate::dialect) fn settle(
+        &self,
+        asked: &Asked<'_>,
+        hidden: &[&str],
+    ) -> Result<Turn, Fault> {
+        if let Some(turn) = self.overridden(asked, hidden) {
+            return Ok(turn);
+        }
+        let (status, error) = self.verdict()?;
+        Ok(self.refuse(asked, hidden, status, error))
+    }
+
+    /// What the bank's entry in the table makes of it. A dialect that decides by itself asks here
+    /// first.
+    pub(in crate::dialect) fn overridden(
+        &self,
+        asked: &Asked<'_>,
+        hidden: &[&str],
+    ) -> Option<Turn> {
+        let row = asked.target.translation.overrides.iter().find(|row| {
+            let fits = |code: &str| self.code.as_deref() == Some(code);
+            row.status == self.status && row.code.as_deref().is_none_or(fits)
+        })?;
+        Some(self.refuse(asked, hidden, row.becomes, row.error))
+    }
+
+    /// Tells the client: the bank's words, redacted, or fixed ones where it had none.
+    pub(in crate::dialect) fn refuse(
+        &self,
+        asked: &Asked<'_>,
+        hidden: &[&str],
+        status: StatusCode,
+        error: ErrorCode,
+    ) -> Turn {
+        let own = redact(&self.description, asked, hidden);
+        let description = own.as_deref().unwrap_or_else(|| sentence(error));
+        let uri = self.uri.as_deref().filter(|uri| is_link(uri, asked, hidden));
+        let mut answer = Answer::of_refusal(status, error, description, uri);
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            let wait = self.retry_after.unwrap_or(Duration::from_secs(1));
+            answer.headers.insert(RETRY_AFTER, crate::answer::whole_seconds(wait).into());
+        }
+        done(answer)
+    }
+
+    /// DIALECTS 2.1.
+    fn verdict(&self) -> Result<(StatusCode, ErrorCode), Fault> {
+        match self.status.as_u16() {
+            429 | 503 => return Err(Fault::ProviderBusy(self.retry_after)),
+            300..=399 => return Err(Fault::ResponseMalformed("redirect")),
+            400..=499 => {}
+            500..=599 => return Err(Fault::ProviderFailed),
+            _ => return Err(Fault::ResponseMalformed("status")),
+        }
+        match self.known {
+            // The hub's own credentials: the client can do nothing about them.
+            Some(ErrorCode::InvalidClient) => Err(Fault::CredentialsRejected),
+            Some(ErrorCode::ServerError) => Err(Fault::ProviderFailed),
+            Some(ErrorCode::TemporarilyUnavailable) => Err(Fault::ProviderBusy(self.retry_after)),
+            Some(error @ (ErrorCode::AccessDenied | ErrorCode::UnauthorizedClient)) => {
+                Ok((StatusCode::FORBIDDEN, error))
+            }
+            Some(
+                error @ (ErrorCode::InvalidGrant
+                | ErrorCode::InvalidRequest
+                | ErrorCode::InvalidScope
+                | ErrorCode::UnsupportedGrantType
+                | ErrorCode::UnsupportedTokenType),
+            ) => Ok((StatusCode::BAD_REQUEST, error)),
+            Some(ErrorCode::InvalidToken) | None => self.verdict_by_status(),
+        }
+    }
+
+    fn verdict_by_status(&self) -> Result<(StatusCode, ErrorCode), Fault> {
+        match self.status {
+            StatusCode::UNAUTHORIZED => Err(Fault::CredentialsRejected),
+            StatusCode::FORBIDDEN => Ok((StatusCode::FORBIDDEN, ErrorCode::AccessDenied)),
+            StatusCode::BAD_REQUEST if self.is_json => {
+                Ok((StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest))
+            }
+            _ => Err(Fault::ResponseMalformed("error answer")),
+        }
+    }
+}
+
+/// The first code of the closed set that stands in a body as a word of its own.
+fn search(body: &[u8]) -> Option<ErrorCode> {
+    let body = body.get(..SEARCHED_BYTES).unwrap_or(body);
+    body.split(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'))
+        .find_map(|word| CLOSED_SET.into_iter().find(|code| code.as_str().as_bytes() == word))
+}
+
+/// `Retry-After` in seconds. A date is left out: there is no clock here.
+fn retry_after(answer: &ProviderAnswer) -> Option<Duration> {
+    let seconds = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
+/// What the client is told where the bank says nothing that can be passed on.
+const fn sentence(error: ErrorCode) -> &'static str {
+    match error {
+        ErrorCode::AccessDenied | ErrorCode::UnauthorizedClient => "target denied access",
+        ErrorCode::InvalidGrant => "target refused the grant",
+        ErrorCode::InvalidScope => "target refused the scope",
+        ErrorCode::InvalidToken => "target refused the token",
+        ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => "target failed",
+        ErrorCode::InvalidClient
+        | ErrorCode::InvalidRequest
+        | ErrorCode::UnsupportedGrantType
+        | ErrorCode::UnsupportedTokenType => "target refused the request",
+    }
+}
+
+/// Whether a URL may be passed on: whole, for a browser, and with nothing secret in it.
+fn is_link(uri: &str, asked: &Asked<'_>, hidden: &[&str]) -> bool {
+    let web = uri.starts_with("https://") || uri.starts_with("http://");
+    let plain = uri.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E));
+    let clean = !uri.contains(['@', '?', '#']);
+    web && plain && clean && redact(uri, asked, hidden).as_deref() == Some(uri)
+}
