@@ -4,6 +4,8 @@
 //! This file decides what bLink's calls are in it (DIALECTS 5). It must not know sockets.
 
 mod revoke;
+#[cfg(test)]
+mod tests;
 
 use http::StatusCode;
 use http::header::AUTHORIZATION;

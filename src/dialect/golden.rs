@@ -1,10 +1,9 @@
-//! Golden files: whole conversations with a bank, played without sockets and kept in
-//! `tests/golden`, so that a reader sees what goes over the wire. `UPDATE_GOLDEN=1 cargo test`
-//! writes them anew.
+//! Golden files of the dialects: what a call becomes at a bank, and what its answer becomes here.
 //!
-//! This file decides how a conversation is written down. It must not know any dialect.
+//! Each case is one file of `tests/golden`, held to its bytes; `UPDATE_GOLDEN=1 cargo
+//! test` writes them anew. This file decides how a conversation is written down, and what holds in
+//! every one. It must not know any dialect.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,123 +14,186 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::held::read_answer;
 use super::told::{Memory, Told};
-use super::{Asked, Held, ProviderAnswer, ProviderRequest, Recipe, TURNS_MAX, Turn};
+use super::{Asked, Heard, Held, Oddity, ProviderAnswer, ProviderRequest, Recipe, Turn};
 use crate::answer::{Answer, Manner};
-use crate::contract::{AuthorizationPolicy, Contract};
+use crate::contract::AuthorizationPolicy;
 use crate::fault::Fault;
 use crate::ids::{ClientId, CorrelationId};
 use crate::oauth::Call;
 use crate::oauth::form::Form;
-use crate::routes::{MemorySources, Target, load_with};
+use crate::routes::{MemorySources, RouteTable, Target, load};
 
-/// A call, and what the bank says to it.
-#[derive(Clone, Copy)]
-pub(super) struct Scene {
-    /// The file's name.
+/// What the table's `${env:SECRET}` is.
+pub(super) const SECRET: &str = "test-secret:1";
+
+/// What a bank answers: status, fields, body.
+pub(super) type Said = (u16, &'static [(&'static str, &'static str)], &'static str);
+
+/// One conversation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Case {
+    /// Its file's name.
     pub(super) name: &'static str,
-    /// What it shows.
-    pub(super) shows: &'static str,
-    /// The bank's entry in the table, without its id.
+    /// Lines of the bank's entry, after `dialect`.
     pub(super) target: &'static str,
-    /// Which call.
+    /// The call.
     pub(super) call: Call,
-    /// The client's form.
+    /// Its form.
     pub(super) form: &'static str,
-    /// The client's Bearer token.
-    pub(super) bearer: Option<&'static str>,
-    /// Whether the hub saw that token issued, and whether it has ended since.
+    /// What the bank says to each request; as many as there are requests.
+    pub(super) said: &'static [Said],
+    /// What it shows; a line at the top of the file.
+    pub(super) shows: &'static str,
+    /// What the hub remembers of the client's Bearer token; `None` for nothing.
     pub(super) told: Option<Ended>,
-    /// The bank's answers, in order: status, a field, body.
-    pub(super) answers: &'static [Said],
 }
 
 /// Whether a token has ended.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Ended(pub(super) bool);
 
-/// An answer of the bank: status, fields, body.
-pub(super) type Said = (u16, &'static [(&'static str, &'static str)], &'static str);
-
-/// The client of every scene.
-const CLIENT: &str = "CIDX0000000002";
-
-/// Plays every scene and compares each with its file; a file without a scene is a mistake too.
-pub(super) fn check(folder: &str, scenes: &[Scene]) {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
-    let mut names = BTreeSet::new();
-    for scene in scenes {
-        let file = format!("{}.txt", scene.name);
-        compare(&folder.join(&file), &play(scene));
-        assert!(names.insert(file), "{} stands twice", scene.name);
+impl Case {
+    /// A case of which there is nothing more to say.
+    pub(super) const fn of(
+        name: &'static str,
+        target: &'static str,
+        call: Call,
+        form: &'static str,
+        said: &'static [Said],
+    ) -> Self {
+        Self { name, target, call, form, said, shows: "", told: None }
     }
-    let written = std::fs::read_dir(&folder).unwrap();
-    let written = written.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(written.collect::<BTreeSet<_>>(), names);
+}
+
+/// Plays every case and holds it against its file in `tests/golden/<dialect>/<group>`; a file
+/// without a case is a mistake.
+pub(super) fn check(dialect: &str, group: &str, cases: &[Case]) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let folder = golden.join(dialect).join(group);
+    let mut stale = Vec::new();
+    for case in cases {
+        let text = play(dialect, case);
+        let file = folder.join(format!("{}.txt", case.name));
+        if updates() {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&file, &text).unwrap();
+        }
+        if std::fs::read_to_string(&file).unwrap_or_default() != text {
+            stale.push(format!("{}:\n{text}", file.display()));
+        }
+    }
+    assert!(stale.is_empty(), "out of date:\n{}", stale.join("\n"));
+    let is_known = |file: &PathBuf| {
+        cases.iter().any(|case| file.file_stem().is_some_and(|stem| stem == case.name))
+    };
+    let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let orphans: Vec<_> = files.filter(|file| !is_known(file)).collect();
+    assert!(orphans.is_empty(), "no case for {orphans:?}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one switch of the golden files")]
-fn compare(path: &Path, text: &str) {
-    if std::env::var("UPDATE_GOLDEN").is_ok() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    let expected = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(text == expected, "{} is out of date:\n{text}", path.display());
+fn updates() -> bool {
+    std::env::var("UPDATE_GOLDEN").is_ok()
 }
 
-/// The bank of a scene. Its secrets are in the environment, and there is a file of one.
-pub(super) fn target(lines: &str) -> Arc<Target> {
+fn table(dialect: &str, target: &str) -> RouteTable {
     let text = format!(
-        "[gateway]\ninsecure_plain_listen = '127.0.0.1:8080'\ninsecure_header_identity = true\n\
-         [[api]]\ncontract = 'blink-fi'\n[[target]]\nid = 'IIDX00007'\n{lines}\n"
+        "[gateway]
+insecure_plain_listen = '127.0.0.1:8080'
+insecure_header_identity = true
+[[api]]
+contract = 'blink-fi'
+[[target]]
+id = 'T'
+upstream = 'https://bank.example'
+dialect = '{dialect}'
+{target}
+"
     );
-    let sources = MemorySources::default()
-        .file("routes.toml", &text)
-        .with_variable("BASIC", "api-consumer-id:password")
-        .with_variable("CCG_TOKEN", "ccg-token-of-the-table")
-        .with_variable("EIDAS", "ZWlkYXMtY2VydGlmaWNhdGU=")
-        .with_variable("SECRET", "the-hubs-own-secret");
-    let loaded = load_with(Path::new("routes.toml"), &sources, &mut Contract::compile);
-    let table = loaded.unwrap_or_else(|report| panic!("{report}")).table;
-    Arc::clone(table.targets.values().next().unwrap())
+    let sources =
+        MemorySources::default().file("routes.toml", &text).with_variable("SECRET", SECRET);
+    load(Path::new("routes.toml"), &sources).unwrap_or_else(|report| panic!("{report}")).table
 }
 
-fn play(scene: &Scene) -> String {
-    let target = target(scene.target);
-    let contract = Contract::BUILT_IN[0];
-    let contract = Contract::compile(contract.0, contract.1).unwrap();
-    let operation = contract.operations.iter().find(|o| o.call == scene.call).unwrap();
-    let mut headers = HeaderMap::new();
-    for (name, value) in [("x-psu-ip-address", "192.0.2.7"), ("user-agent", "client/1")] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if let Some(bearer) = scene.bearer {
-        let value = HeaderValue::from_str(&format!("Bearer {bearer}")).unwrap();
-        headers.insert(http::header::AUTHORIZATION, value);
-    }
-    let (client, target_id) =
-        (HeaderValue::from_static(CLIENT), HeaderValue::from_static("IIDX00007"));
-    let body = Bytes::from_static(scene.form.as_bytes());
+/// A whole conversation, written down.
+fn play(dialect: &str, case: &Case) -> String {
+    let table = table(dialect, case.target);
+    let target: &Arc<Target> = table.targets.values().next().unwrap();
+    let operations = &table.apis[0].contract.operations;
+    let operation = operations.iter().find(|operation| operation.call == case.call).unwrap();
+    let body = Bytes::from_static(case.form.as_bytes());
+    let headers = client_fields();
     let asked = Asked {
-        call: scene.call,
+        call: case.call,
         head: &operation.head,
-        authorization: AuthorizationPolicy::Refuse,
-        target: &target,
-        client_id: &ClientId::parse(CLIENT).unwrap(),
-        client: &client,
-        target_id: &target_id,
-        correlation: &CorrelationId::fresh(uuid::Uuid::from_u128(7)),
-        traceparent: HeaderValue::from_static(
-            "00-00000000000000000000000000000007-0000000000000007-01",
-        ),
+        authorization: AuthorizationPolicy::Forward,
+        target,
+        client_id: &ClientId::parse("CIDX1").unwrap(),
+        client: &HeaderValue::from_static("CIDX1"),
+        target_id: &HeaderValue::from_static("T"),
+        correlation: &CorrelationId::parse(&HeaderValue::from_static("corr-1")).unwrap(),
+        traceparent: HeaderValue::from_static("00-trace-parent-01"),
         headers: &headers,
         body: &body,
         form: &Form::parse(&body).unwrap(),
-        told: scene.told.map(told),
+        told: case.told.map(told),
     };
-    let mut play = Play { scene, asked: &asked, text: String::new(), answers: scene.answers };
-    play.all();
-    play.text
+    let shows = if case.shows.is_empty() { String::new() } else { format!("{}\n\n", case.shows) };
+    let mut text = format!("{shows}# bLink {}\n{}\n", case.call.as_str(), case.form);
+    let mut play = Play { name: case.name, asked: &asked, said: case.said.iter(), text: &mut text };
+    let mut held = None;
+    let outcome = play.converse(&mut held);
+    assert_eq!(play.said.next(), None, "{}: it was not asked", case.name);
+    match outcome {
+        Ok(heard) => write_answer(&mut text, heard.answer, heard.oddity.map(Oddity::as_str)),
+        Err(fault) => {
+            if let (Fault::CredentialsRejected, Some(_)) = (&fault, held.and_then(|h| h.key())) {
+                text.push_str("\n(the held token is forgotten)\n");
+            }
+            write_fault(&mut text, &fault);
+        }
+    }
+    text
+}
+
+/// A conversation under way, in the order of `conversation`.
+struct Play<'p> {
+    name: &'static str,
+    asked: &'p Asked<'p>,
+    said: std::slice::Iter<'static, Said>,
+    text: &'p mut String,
+}
+
+impl Play<'_> {
+    fn converse(&mut self, held: &mut Option<Held>) -> Result<Heard, Fault> {
+        *held = match super::recipe(self.asked)? {
+            None => None,
+            Some(Recipe::Static(held)) => Some(held),
+            Some(Recipe::Fetch { key, request, token_pointer, expires_pointer, default_life }) => {
+                let answer = self.ask(&request);
+                let kept =
+                    read_answer(key, &answer, &token_pointer, &expires_pointer, default_life);
+                Some(kept?.0)
+            }
+        };
+        let mut turn = super::open(self.asked, held.as_ref())?;
+        for number in 0.. {
+            let answer = match turn {
+                Turn::Done(heard) => return Ok(heard),
+                Turn::Ask(request) => self.ask(&request),
+            };
+            turn = super::hear(self.asked, held.as_ref(), number, answer)?;
+        }
+        unreachable!("a conversation ends where nothing is said any more")
+    }
+
+    fn ask(&mut self, request: &ProviderRequest) -> ProviderAnswer {
+        assert_no_leak(request);
+        let said = self.said.next().unwrap_or_else(|| panic!("{}: asks again", self.name));
+        write_request(self.text, self.asked.target, request);
+        write_said(self.text, said);
+        provider_answer(said)
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's first instant has to come from somewhere")]
@@ -141,95 +203,79 @@ fn told(Ended(ended): Ended) -> Told {
     memory.recall("T", "token", now).unwrap()
 }
 
-/// A scene under way.
-struct Play<'s> {
-    scene: &'s Scene,
-    asked: &'s Asked<'s>,
-    text: String,
-    answers: &'static [Said],
+/// A client's fields, with all that must stay behind.
+fn client_fields() -> HeaderMap {
+    [
+        ("authorization", "Bearer AT-presented"),
+        ("user-agent", "client/1"),
+        ("x-corapi-client-id", "CIDX1"),
+        ("x-corapi-target-id", "T"),
+        ("x-psu-ip-address", "192.0.2.1"),
+        ("x-correlation-id", "corr-1"),
+        ("cookie", "client-cookie"),
+    ]
+    .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+    .into_iter()
+    .collect()
 }
 
-impl Play<'_> {
-    fn all(&mut self) {
-        let Scene { shows, call, form, bearer, .. } = *self.scene;
-        self.line(&format!("# {shows}\n\n-> {}", call.as_str()));
-        if let Some(bearer) = bearer {
-            self.line(&format!("authorization: Bearer {bearer}"));
+/// What holds for every request in a foreign language.
+fn assert_no_leak(request: &ProviderRequest) {
+    for (name, value) in &request.headers {
+        let text = format!("{name}: {}", value.to_str().unwrap());
+        for leak in ["x-corapi", "x-psu", "cookie", "client/1", "CIDX1", "192.0.2.1"] {
+            assert!(!text.contains(leak), "{text}");
         }
-        self.line(&format!("\n{form}\n"));
-        let mut held = None;
-        let outcome = self.converse(&mut held);
-        if let (Err(Fault::CredentialsRejected), Some(held)) = (&outcome, &held)
-            && Held::key(held).is_some()
-        {
-            self.line("(the held token is forgotten)\n");
-        }
-        let (answer, code) = match outcome {
-            Ok(answer) => (answer, None),
-            Err(fault) => (Answer::of_fault(&fault, Manner::default()), Some(fault.row().code)),
-        };
-        let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
-        self.line(&format!("<- {} {}{code}", answer.status.as_u16(), answer.source.as_str()));
-        self.fields(&answer.headers);
-        self.body(&answer.body);
-        assert!(self.answers.is_empty(), "{}: answers that nobody asked for", self.scene.name);
     }
+}
 
-    fn converse(&mut self, kept: &mut Option<Held>) -> Result<Answer, Fault> {
-        *kept = match super::recipe(self.asked)? {
-            None => None,
-            Some(Recipe::Static(held)) => Some(held),
-            Some(Recipe::Fetch { key, request, token_pointer, expires_pointer, default_life }) => {
-                let answer = self.ask(&request);
-                let read =
-                    read_answer(key, &answer, &token_pointer, &expires_pointer, default_life);
-                Some(read?.0)
-            }
-        };
-        let mut turn = super::open(self.asked, kept.as_ref())?;
-        for number in 0..TURNS_MAX {
-            let request = match turn {
-                Turn::Done(heard) => return Ok(heard.answer),
-                Turn::Ask(request) => request,
-            };
-            let answer = self.ask(&request);
-            turn = super::hear(self.asked, kept.as_ref(), number, answer)?;
-        }
-        panic!("{}: no end", self.scene.name);
+fn provider_answer((status, fields, body): &Said) -> ProviderAnswer {
+    let fields = fields
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    ProviderAnswer {
+        status: StatusCode::from_u16(*status).unwrap(),
+        headers: fields.collect(),
+        body: Bytes::from_static(body.as_bytes()),
     }
+}
 
-    fn ask(&mut self, request: &ProviderRequest) -> ProviderAnswer {
-        let origin = &self.asked.target.origins(request.host)[0];
-        self.line(&format!("=> {} {origin}{}", request.method, request.path));
-        self.fields(&request.headers);
-        self.body(&request.body);
-        let ((status, fields, body), rest) = self.answers.split_first().unwrap();
-        self.answers = rest;
-        let mut headers = HeaderMap::new();
-        for (name, value) in *fields {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        self.line(&format!("<= {status}"));
-        self.fields(&headers);
-        self.body(body.as_bytes());
-        let status = StatusCode::from_u16(*status).unwrap();
-        ProviderAnswer { status, headers, body: Bytes::from_static(body.as_bytes()) }
-    }
+fn write_request(text: &mut String, target: &Target, request: &ProviderRequest) {
+    let origin = &target.origins(request.host)[0];
+    writeln!(text, "\n=> {} {origin}{}", request.method, request.path).unwrap();
+    write_fields(text, &request.headers);
+    writeln!(text, "{}", std::str::from_utf8(&request.body).unwrap()).unwrap();
+}
 
-    fn line(&mut self, line: &str) {
-        writeln!(self.text, "{line}").unwrap();
+fn write_said(text: &mut String, (status, fields, body): &Said) {
+    writeln!(text, "\n<= {status}").unwrap();
+    for (name, value) in *fields {
+        writeln!(text, "{name}: {value}").unwrap();
     }
+    writeln!(text, "{body}").unwrap();
+}
 
-    fn fields(&mut self, headers: &HeaderMap) {
-        for (name, value) in headers {
-            self.line(&format!("{name}: {}", value.to_str().unwrap()));
-        }
-    }
+fn write_fault(text: &mut String, fault: &Fault) {
+    let detail = fault.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    let code = format!("{}{detail}", fault.row().code);
+    write_answer(text, Answer::of_fault(fault, Manner::default()), Some(&code));
+}
 
-    fn body(&mut self, body: &[u8]) {
-        if !body.is_empty() {
-            self.line(&format!("\n{}", std::str::from_utf8(body).unwrap()));
-        }
-        self.line("");
-    }
+fn write_answer(text: &mut String, mut answer: Answer, remark: Option<&str>) {
+    answer.mark(&CorrelationId::parse(&HeaderValue::from_static("corr-1")).unwrap());
+    let body = std::str::from_utf8(&answer.body).unwrap();
+    assert!(!body.contains(SECRET), "{body}");
+    let remark = remark.map(|remark| format!("  # {remark}")).unwrap_or_default();
+    writeln!(text, "\n<- {}{remark}", answer.status.as_u16()).unwrap();
+    write_fields(text, &answer.headers);
+    writeln!(text, "{body}").unwrap();
+}
+
+fn write_fields(text: &mut String, headers: &HeaderMap) {
+    let mut lines: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()))
+        .collect();
+    lines.sort();
+    text.push_str(&lines.concat());
 }

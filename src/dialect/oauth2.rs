@@ -3,6 +3,9 @@
 //!
 //! This file decides what bLink's calls are in it (DIALECTS 3). It must not know sockets.
 
+#[cfg(test)]
+mod tests;
+
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 

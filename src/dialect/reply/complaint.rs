@@ -46,8 +46,19 @@ pub(in crate::dialect) struct Complaint {
     pub(in crate::dialect) uri: Option<String>,
     /// When the bank wants to be asked again.
     pub(in crate::dialect) retry_after: Option<Duration>,
-    /// Whether the body is a JSON object: a program said it, not a proxy on the way.
-    pub(in crate::dialect) is_json: bool,
+    /// What the body was.
+    pub(in crate::dialect) body: Body,
+}
+
+/// What an error's body was: who said it, the bank's program or something on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::dialect) enum Body {
+    /// Nothing.
+    Empty,
+    /// A JSON object.
+    Json,
+    /// Anything else, such as a page for people.
+    Page,
 }
 
 impl Complaint {
@@ -67,7 +78,11 @@ impl Complaint {
             description: member("error_description").unwrap_or_default().to_owned(),
             uri: member("error_uri").map(ToOwned::to_owned),
             retry_after: retry_after(answer),
-            is_json: json.is_some(),
+            body: match &json {
+                Some(_) => Body::Json,
+                None if answer.body.is_empty() => Body::Empty,
+                None => Body::Page,
+            },
         }
     }
 
@@ -152,8 +167,10 @@ impl Complaint {
     fn verdict_by_status(&self) -> Result<(StatusCode, ErrorCode), Fault> {
         match self.status {
             StatusCode::UNAUTHORIZED => Err(Fault::CredentialsRejected),
-            StatusCode::FORBIDDEN => Ok((StatusCode::FORBIDDEN, ErrorCode::AccessDenied)),
-            StatusCode::BAD_REQUEST if self.is_json => {
+            StatusCode::FORBIDDEN if self.body != Body::Page => {
+                Ok((StatusCode::FORBIDDEN, ErrorCode::AccessDenied))
+            }
+            StatusCode::BAD_REQUEST if self.body == Body::Json => {
                 Ok((StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest))
             }
             _ => Err(Fault::ResponseMalformed("error answer")),
