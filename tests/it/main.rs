@@ -21,6 +21,8 @@ mod wire;
 mod world;
 
 mod bodies;
+mod dialect_konsentus;
+mod dialect_oxlin;
 mod heads;
 mod identity;
 mod knobs;
