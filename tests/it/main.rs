@@ -21,7 +21,9 @@ mod wire;
 mod world;
 
 mod bodies;
+mod dialect_flinks;
 mod dialect_konsentus;
+mod dialect_oauth2;
 mod dialect_oxlin;
 mod heads;
 mod identity;

@@ -5,6 +5,7 @@
 //! It must not know what a test is about.
 
 mod bank;
+mod foreign;
 mod notes;
 mod pki;
 mod setup;
@@ -25,6 +26,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Handle};
 
 pub(crate) use self::bank::{Stub, bank, bank_with, closed_port, listening};
+pub(crate) use self::foreign::{FOREIGN, Foreign, is_foreign, parameter};
 pub(crate) use self::notes::Notes;
 pub(crate) use self::pki::{client_id, entry, pki, tls_of};
 pub(crate) use self::setup::Setup;

@@ -5,9 +5,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sha2::Digest as _;
-
 use super::{CcgTokens, GOOD_ACCESS_TOKEN};
+use crate::sim::mint::Mint;
 
 /// Seed: "a life time of 60 seconds".
 const CODE_LIFE: Duration = Duration::from_secs(60);
@@ -34,10 +33,9 @@ struct Code {
 
 /// All that it knows.
 pub(super) struct Books {
-    seed: u64,
+    mint: Mint,
     kind: CcgTokens,
     ccg_life: Duration,
-    issued: u64,
     codes: HashMap<String, Code>,
     /// The PSP that a `ccg_token` stands for, and until when.
     ccg: HashMap<String, (String, Duration)>,
@@ -46,11 +44,13 @@ pub(super) struct Books {
 impl Books {
     pub(super) fn new(seed: u64, kind: CcgTokens, ccg_life: Duration) -> Self {
         let (codes, ccg) = (HashMap::new(), HashMap::new());
-        Self { seed, kind, ccg_life, issued: 0, codes, ccg }
+        Self { mint: Mint::new(seed), kind, ccg_life, codes, ccg }
     }
 
     pub(super) fn reset(&mut self) {
-        *self = Self::new(self.seed, self.kind, self.ccg_life);
+        self.mint.reset();
+        self.codes.clear();
+        self.ccg.clear();
     }
 
     pub(super) fn issue_code(&mut self, now: Duration, psp: &str, redirect_uri: &str) -> String {
@@ -119,18 +119,9 @@ impl Books {
         Ok(self.fresh("at"))
     }
 
-    /// A text that nobody has, and that the seed and the count of texts before it determine.
+    /// A text that nobody has.
     pub(super) fn fresh(&mut self, prefix: &str) -> String {
-        self.issued += 1;
-        let digest = sha2::Sha256::new()
-            .chain_update(self.seed.to_be_bytes())
-            .chain_update(self.issued.to_be_bytes())
-            .finalize();
-        let mut text = format!("{prefix}-");
-        for byte in digest.iter().take(12) {
-            text.push_str(&format!("{byte:02x}"));
-        }
-        text
+        self.mint.next(prefix)
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use sha2::Digest as _;
+use crate::sim::mint::Mint;
 
 /// Seed: `"expires_in": 3600`.
 pub(super) const ACCESS_LIFE: Duration = Duration::from_secs(3_600);
@@ -32,9 +32,8 @@ pub(super) enum Denied {
 
 /// All that it knows.
 pub(super) struct Books {
-    seed: u64,
+    mint: Mint,
     pub(super) takes_codes: bool,
-    issued: u64,
     access: HashMap<String, (String, Duration)>,
     refresh: HashMap<String, String>,
     spent: HashSet<String>,
@@ -44,9 +43,8 @@ pub(super) struct Books {
 impl Books {
     pub(super) fn new(seed: u64, takes_codes: bool) -> Self {
         Self {
-            seed,
+            mint: Mint::new(seed),
             takes_codes,
-            issued: 0,
             access: HashMap::new(),
             refresh: HashMap::new(),
             spent: HashSet::new(),
@@ -55,7 +53,11 @@ impl Books {
     }
 
     pub(super) fn reset(&mut self) {
-        *self = Self::new(self.seed, self.takes_codes);
+        self.mint.reset();
+        self.access.clear();
+        self.refresh.clear();
+        self.spent.clear();
+        self.accepted.clear();
     }
 
     pub(super) fn grant(&mut self, now: Duration, user: &str) -> Pair {
@@ -94,18 +96,9 @@ impl Books {
         if self.accepted.contains(user) { Ok(user) } else { Err(Denied::Terms) }
     }
 
-    /// A text that nobody has, and that the seed and the count of texts before it determine.
+    /// A text that nobody has.
     pub(super) fn fresh(&mut self, prefix: &str) -> String {
-        self.issued += 1;
-        let digest = sha2::Sha256::new()
-            .chain_update(self.seed.to_be_bytes())
-            .chain_update(self.issued.to_be_bytes())
-            .finalize();
-        let mut text = format!("{prefix}-");
-        for byte in digest.iter().take(12) {
-            text.push_str(&format!("{byte:02x}"));
-        }
-        text
+        self.mint.next(prefix)
     }
 }
 
