@@ -1,10 +1,11 @@
-//! `corgate demo`: a consent, its refusals and its failures, played against a gateway and two
+//! `corgate demo`: a consent, its refusals and its failures, played against a gateway and
 //! simulated banks in this process.
 //!
 //! This file decides in which order that happens. It must not know the story: that is data, in
 //! `story`.
 
 mod expect;
+mod foreign;
 mod play;
 mod print;
 mod routes;

@@ -2,9 +2,9 @@
 //!
 //! This file decides how one is spelled on the command line. It must not know how it behaves.
 
+mod foreign;
 mod konsentus;
 mod oxlin;
-mod place;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -21,6 +21,11 @@ use crate::sim::server::{JOURNAL_MAX, Listening, ServerTls};
 pub enum SimCommand {
     /// A bLink bank (bLink 2.0.15.1-fi, the provider's side)
     Blink(BlinkArgs),
+    /// A bank that speaks OAuth 2.0 (RFC 6749, RFC 7009, RFC 7662)
+    #[command(name = "oauth2")]
+    OAuth2(foreign::OAuth2Args),
+    /// Flinks' open banking
+    Flinks(foreign::FlinksArgs),
     /// Konsentus: the OBIE token endpoint, and where a ccg_token comes from
     Konsentus(KonsentusArgs),
     /// Oxlin: its authorization server, and the user's entry of its API
@@ -86,28 +91,35 @@ pub(super) fn run(command: SimCommand, out: &mut dyn Write) -> Result<Verdict, F
         SimCommand::Blink(args) => {
             let scheme = if args.plain { "http" } else { "https" };
             let bank = Bank::start(config(&args)?)?;
-            serve(out, "bLink bank", scheme, bank.address(), bank.control())
+            let place = format!("bLink bank on {scheme}://{}", bank.address());
+            wait(bank.control(), &place, out)
+        }
+        SimCommand::OAuth2(args) => {
+            let (bank, scheme) = args.start()?;
+            let place = format!("OAuth 2.0 bank on {scheme}://{}", bank.address());
+            wait(bank.control(), &place, out)
+        }
+        SimCommand::Flinks(args) => {
+            let (bank, scheme) = args.start()?;
+            let place = format!("Flinks on {scheme}://{}", bank.address());
+            wait(bank.control(), &place, out)
         }
         SimCommand::Konsentus(args) => {
-            let party = konsentus::start(&args)?;
-            serve(out, "Konsentus", args.place.scheme(), party.address(), party.control())
+            let (party, scheme) = args.start()?;
+            let place = format!("Konsentus on {scheme}://{}", party.address());
+            wait(party.control(), &place, out)
         }
         SimCommand::Oxlin(args) => {
-            let party = oxlin::start(&args)?;
-            serve(out, "Oxlin", args.place.scheme(), party.address(), party.control())
+            let (party, scheme) = args.start()?;
+            let place = format!("Oxlin on {scheme}://{}", party.address());
+            wait(party.control(), &place, out)
         }
     }
 }
 
-/// Says where the party is, and waits.
-fn serve(
-    out: &mut dyn Write,
-    who: &str,
-    scheme: &str,
-    address: SocketAddr,
-    control: Option<SocketAddr>,
-) -> Result<Verdict, Failure> {
-    writeln!(out, "{who} on {scheme}://{address}")?;
+/// Says where the party is, and lets it run.
+fn wait(control: Option<SocketAddr>, place: &str, out: &mut dyn Write) -> Result<Verdict, Failure> {
+    writeln!(out, "{place}")?;
     if let Some(control) = control {
         writeln!(out, "what it received: http://{control}/__sim/requests")?;
     }

@@ -24,10 +24,7 @@ const SECRETS: [&str; 5] = ["code", "token", "refresh_token", "access_token", "A
 const BODY_CHARS_MAX: usize = 200;
 
 pub(super) fn opening(out: &mut dyn Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "Two simulated banks and the gateway, on this machine alone, mutual TLS between"
-    )?;
+    writeln!(out, "Simulated banks and the gateway, on this machine alone, mutual TLS between")?;
     writeln!(out, "all. Where nothing is said, the client shows its own certificate.")?;
     writeln!(out, "> is what the client sends, < is what it gets.")
 }

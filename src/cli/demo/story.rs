@@ -3,6 +3,9 @@
 //! This file decides what is called and what must come of it. It must not know how a call is made
 //! or printed. A bank in a new language gets a chapter here.
 
+mod foreign;
+mod providers;
+
 use http::StatusCode;
 
 use super::step::{
@@ -22,6 +25,16 @@ pub(super) const ALPINE: &str = "IIDX00001";
 pub(super) const LAKESIDE: &str = "IIDX00002";
 /// Ghost Bank: nobody listens there.
 pub(super) const GHOST: &str = "IIDX00003";
+
+/// Harbour Bank: it speaks OAuth 2.0.
+pub(super) const HARBOUR: &str = "IIDX00004";
+/// Maple Credit Union: it is behind Flinks.
+pub(super) const MAPLE: &str = "IIDX00005";
+
+/// Fjord Bank: it is behind Konsentus.
+pub(super) const FJORD: &str = "IIDX00006";
+/// Vigne Bank: it is behind Oxlin.
+pub(super) const VIGNE: &str = "IIDX00007";
 
 /// Where the contract is mounted.
 pub(super) const BASE_PATH: &str = "/consent-flow/v2";
@@ -53,6 +66,10 @@ pub(super) const STORY: &[Chapter] = &[
     Chapter { title: "A consent, from code to revocation", steps: CONSENT },
     Chapter { title: "Calls that the gateway refuses", steps: REFUSALS },
     Chapter { title: "Banks that refuse, hang, break off or are away", steps: FAILURES },
+    Chapter { title: "A bank that speaks OAuth 2.0", steps: foreign::OAUTH2 },
+    Chapter { title: "A bank behind Flinks", steps: foreign::FLINKS },
+    Chapter { title: "A bank behind Konsentus", steps: providers::KONSENTUS },
+    Chapter { title: "A bank behind Oxlin", steps: providers::OXLIN },
 ];
 
 const CONSENT: &[Step] = &[

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Socket, Type};
 
+use super::foreign::ForeignBanks;
 use super::routes::{self, ClientEntry, Ports};
 use super::step::Certificate;
 use super::story::{LEDGER, PENSION, PIGGY};
@@ -25,6 +26,7 @@ pub(super) struct World {
     pub(super) folder: PathBuf,
     pub(super) alpine: Bank,
     pub(super) lakeside: Bank,
+    foreign: ForeignBanks,
     pub(super) gateway: SocketAddr,
     pub(super) admin: SocketAddr,
     running: gateway::Running,
@@ -40,6 +42,7 @@ impl World {
         let clients = certify(&pki, folder).map_err(Failure::new)?;
         let alpine = start_bank(&pki, folder, "alpine", BankPaths::default(), 1)?;
         let lakeside = start_bank(&pki, folder, "lakeside", BankPaths::below("/auth"), 2)?;
+        let foreign = ForeignBanks::start(&pki, folder)?;
         let (away, ghost) = away()?;
         let (gateway, admin) = ports(port)?;
         let ports = Ports {
@@ -50,7 +53,7 @@ impl World {
             ghost,
         };
         let file = folder.join("routes.toml");
-        fs::write(&file, routes::text(&ports, &clients))?;
+        fs::write(&file, [routes::text(&ports, &clients), foreign.targets()].concat())?;
         let running = gateway::start(gateway::load(&file)?)?;
         let gateway = running.addresses.first().copied();
         Ok(Self {
@@ -59,6 +62,7 @@ impl World {
             admin: running.admin,
             alpine,
             lakeside,
+            foreign,
             running,
             _away: away,
         })
@@ -78,7 +82,8 @@ impl World {
 
     /// How many requests the banks have received.
     pub(super) fn received(&self) -> usize {
-        self.alpine.requests().len() + self.lakeside.requests().len()
+        let own = self.alpine.requests().len() + self.lakeside.requests().len();
+        own + self.foreign.received()
     }
 
     /// Drains the gateway, then ends the banks.

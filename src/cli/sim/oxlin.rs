@@ -2,7 +2,7 @@
 //!
 //! This file decides how it is spelled. It must not know how it behaves.
 
-use super::place::Place;
+use super::foreign::ListenArgs;
 use crate::cli::Failure;
 use crate::sim::oxlin::{Oxlin, OxlinConfig};
 
@@ -10,17 +10,17 @@ use crate::sim::oxlin::{Oxlin, OxlinConfig};
 #[derive(Debug, clap::Args)]
 pub struct OxlinArgs {
     #[command(flatten)]
-    pub(super) place: Place,
+    listen: ListenArgs,
     /// Take authorization codes, which Oxlin's documents do not have
     #[arg(long)]
     takes_codes: bool,
-    /// Its tokens follow from this number
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
 }
 
-pub(super) fn start(args: &OxlinArgs) -> Result<Oxlin, Failure> {
-    let (takes_codes, seed) = (args.takes_codes, args.seed);
-    let config = OxlinConfig::new(args.place.listening()?);
-    Ok(Oxlin::start(OxlinConfig { takes_codes, seed, ..config })?)
+impl OxlinArgs {
+    pub(super) fn start(self) -> Result<(Oxlin, &'static str), Failure> {
+        let (takes_codes, seed) = (self.takes_codes, self.listen.seed);
+        let config = OxlinConfig::new(self.listen.listening()?);
+        let oxlin = Oxlin::start(OxlinConfig { takes_codes, seed, ..config })?;
+        Ok((oxlin, self.listen.scheme()))
+    }
 }
