@@ -176,3 +176,51 @@ fn json_answer(status: StatusCode, json: &Value) -> Answer {
 fn one(status: StatusCode, code: &'static str, title: &str) -> Refusal {
     (status, vec![(code, title.to_owned())])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::konsentus::CcgTokens;
+
+    fn ask(path: &str, fields: &[(&str, &str)], body: &'static str) -> (u16, Value) {
+        let request = Received {
+            connection: 1,
+            certificate: None,
+            version: "HTTP/1.1".to_owned(),
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            headers: fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            body: body.into(),
+        };
+        let mut books = Books::new(0, CcgTokens::Hardcoded, Duration::from_secs(60));
+        let reply = answer(&request, Duration::ZERO, &mut books);
+        (reply.answer.status.as_u16(), serde_json::from_slice(&reply.answer.body).unwrap())
+    }
+
+    const BASIC: (&str, &str) = ("authorization", "Basic YXBpLWNvbnN1bWVyLWlkOnBhc3N3b3Jk");
+    const JSON: (&str, &str) = ("content-type", "application/json");
+    const FI: [(&str, &str); 2] = [("fi_reference_id", "PSDGB-FCA-111111"), ("version", "1")];
+
+    #[test]
+    fn mistakes_are_told_in_the_order_of_the_head_and_all_at_once() {
+        assert_eq!(ask(TOKEN_PATH, &[], "{}").0, 401);
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(ask(TOKEN_PATH, &[BASIC, form], "").0, 406);
+        let (status, json) = ask(TOKEN_PATH, &[BASIC, JSON], "{}");
+        assert_eq!((status, json["errors"].as_array().unwrap().len()), (400, 2));
+        let (status, json) = ask(TOKEN_PATH, &[BASIC, JSON, FI[0], FI[1]], "{}");
+        assert_eq!((status, json["errors"].as_array().unwrap().len()), (400, 3));
+        assert_eq!(json["errors"][0]["title"], "ccg_token header is required");
+        let fields = [BASIC, JSON, FI[0], FI[1], ("ccg_token", "nobodys")];
+        let body = r#"{"auth_code":"c","redirect_uri":"https://app.test"}"#;
+        assert_eq!(ask(TOKEN_PATH, &fields, body).0, 401);
+    }
+
+    #[test]
+    fn client_credentials_bring_the_good_access_token() {
+        let body = r#"{"client_request_query_parameters":{"grant_type":"client_credentials"}}"#;
+        let fields = [BASIC, JSON, FI[0], FI[1], ("eidas", "certificate")];
+        let (status, json) = ask(CCG_PATH, &fields, body);
+        assert_eq!((status, &json["data"]["access_token"]), (201, &"good-access-token".into()));
+    }
+}

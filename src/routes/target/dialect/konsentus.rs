@@ -114,18 +114,11 @@ fn read_fetch(section: &Reader<'_>) -> Option<CcgFetch> {
 
 /// The body may hold secrets among other things, as the fields may: by reference.
 fn read_body(section: &Reader<'_>) -> Option<Secret> {
-    let resolve = |text: &str| {
-        Secret::resolve(text, section.page.directory(), section.page.sources).map_err(|what| {
-            Wrong::new(what).right("`${env:NAME}` or `${file:path}`, set and not empty")
-        })
-    };
-    let written = section.text("body");
-    if !section.has("body") {
-        return resolve(CCG_BODY).ok();
+    let written = section.template("body");
+    if section.has("body") {
+        return written;
     }
-    let text = written?;
-    section.page.mask(text.span);
-    section.parsed(text, resolve).map(|body| body.value)
+    Secret::resolve(CCG_BODY, section.page.directory(), section.page.sources).ok()
 }
 
 /// A JSON pointer (RFC 6901).
