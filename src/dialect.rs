@@ -167,7 +167,7 @@ pub fn open(asked: &Asked<'_>, held: Option<&Held>) -> Result<Turn, Fault> {
 /// A provider fault when the answer is none that may be passed on.
 pub fn hear(
     asked: &Asked<'_>,
-    _held: Option<&Held>,
+    held: Option<&Held>,
     turn: u8,
     answer: ProviderAnswer,
 ) -> Result<Turn, Fault> {
@@ -175,7 +175,7 @@ pub fn hear(
         Dialect::Blink => blink::hear(asked, answer),
         Dialect::OAuth2(settings) => oauth2::hear(asked, settings, &answer),
         Dialect::Flinks(settings) => flinks::hear(asked, settings, turn, &answer),
-        Dialect::Konsentus(_) => konsentus::hear(asked, &answer),
+        Dialect::Konsentus(_) => konsentus::hear(asked, held, &answer),
         Dialect::Oxlin(settings) => oxlin::hear(asked, settings, &answer),
     }
 }

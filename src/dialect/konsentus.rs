@@ -15,7 +15,7 @@ use super::held::HeldKey;
 use super::reply::{self, object};
 use super::request::{fields, needed};
 use super::{Asked, Held, Host, ProviderAnswer, ProviderRequest, Recipe, Turn};
-use crate::fault::Fault;
+use crate::fault::{Fault, Name};
 use crate::oauth::Call;
 use crate::routes::table::dialect::{Ccg, CcgFetch, Konsentus};
 
@@ -32,6 +32,7 @@ struct Exchange<'a> {
     code: &'a str,
     redirect_uri: &'a str,
     ccg: &'a Ccg,
+    path: &'a Name,
 }
 
 /// The call, if Konsentus has it and all that it needs is there.
@@ -47,7 +48,8 @@ fn exchange<'a>(asked: &Asked<'a>, konsentus: &'a Konsentus) -> Result<Exchange<
     let redirect_uri = needed(asked, "redirect_uri")?;
     let code = needed(asked, "code")?;
     let ccg = konsentus.ccg_of(asked.client_id).ok_or(Fault::ClientUnmapped)?;
-    Ok(Exchange { code, redirect_uri, ccg })
+    let path = asked.target.paths.token.as_ref().ok_or(Fault::PathUnconfigured)?;
+    Ok(Exchange { code, redirect_uri, ccg, path })
 }
 
 /// The `ccg_token` stands for the PSP, so each client has its own. A call that will not be made
@@ -70,23 +72,26 @@ pub(super) fn open(
     konsentus: &Konsentus,
     held: Option<&Held>,
 ) -> Result<Turn, Fault> {
-    let Exchange { code, redirect_uri, .. } = exchange(asked, konsentus)?;
+    let Exchange { code, redirect_uri, path, .. } = exchange(asked, konsentus)?;
     let held = held.ok_or(Fault::Internal("no ccg_token"))?;
-    let path = asked.target.paths.token.clone().ok_or(Fault::PathUnconfigured)?;
     let mut headers = head(asked, konsentus);
     let mut token =
         HeaderValue::from_str(held.expose()).map_err(|_| Fault::ResponseMalformed("ccg_token"))?;
     token.set_sensitive(true);
     headers.insert(CCG_TOKEN, token);
     let body = json!({ "auth_code": code, "redirect_uri": redirect_uri }).to_string();
-    let (host, method) = (Host::Main, Method::POST);
+    let (host, method, path) = (Host::Main, Method::POST, path.clone());
     Ok(Turn::Ask(ProviderRequest { host, method, path, headers, body: body.into() }))
 }
 
 /// "201: Request received and access token created" (seed); any 2xx is taken for it.
-pub(super) fn hear(asked: &Asked<'_>, answer: &ProviderAnswer) -> Result<Turn, Fault> {
+pub(super) fn hear(
+    asked: &Asked<'_>,
+    held: Option<&Held>,
+    answer: &ProviderAnswer,
+) -> Result<Turn, Fault> {
     if !answer.status.is_success() {
-        return errors::hear(asked, answer).map(reply::done);
+        return errors::hear(asked, held, answer).map(reply::done);
     }
     let data = object(answer)?.remove("data");
     let Some(Value::Object(mut data)) = data else {

@@ -72,7 +72,9 @@ fn hear_token(asked: &Asked<'_>, oxlin: &Oxlin, answer: &ProviderAnswer) -> Resu
     }
     // The presented refresh token stays good where no new one comes (RFC 6749 section 6).
     // `id_token` has no place in bLink.
-    reply::tokens(asked, &object(answer)?, asked.form.value("refresh_token"))
+    let is_refresh = asked.form.value("grant_type") == Some("refresh_token");
+    let presented = asked.form.value("refresh_token").filter(|_| is_refresh);
+    reply::tokens(asked, &object(answer)?, presented)
 }
 
 fn open_username(asked: &Asked<'_>, oxlin: &Oxlin) -> Result<Turn, Fault> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::answer::{Answer, whole_seconds};
 use crate::dialect::reply::complaint::Complaint;
 use crate::dialect::reply::redact::redact;
-use crate::dialect::{Asked, ProviderAnswer};
+use crate::dialect::{Asked, Held, ProviderAnswer};
 use crate::fault::Fault;
 use crate::oauth::ErrorCode;
 
@@ -29,7 +29,12 @@ struct Entry<'a> {
 }
 
 /// Hears an answer that is no success.
-pub(super) fn hear(asked: &Asked<'_>, answer: &ProviderAnswer) -> Result<Answer, Fault> {
+pub(super) fn hear(
+    asked: &Asked<'_>,
+    held: Option<&Held>,
+    answer: &ProviderAnswer,
+) -> Result<Answer, Fault> {
+    let said = Said { asked, held: held.map(Held::expose) };
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let entries = read(&json);
     let wait = Complaint::read(answer).retry_after;
@@ -38,7 +43,7 @@ pub(super) fn hear(asked: &Asked<'_>, answer: &ProviderAnswer) -> Result<Answer,
         row.status == answer.status && row.code.as_deref().is_none_or(fits)
     });
     if let Some(row) = row {
-        let mut answer = say(asked, row.becomes, row.error, &entries);
+        let mut answer = said.refusal(row.becomes, row.error, &entries);
         if matches!(row.becomes.as_u16(), 429 | 503) {
             let seconds = whole_seconds(wait.unwrap_or_default());
             answer.headers.insert(RETRY_AFTER, seconds.into());
@@ -56,7 +61,7 @@ pub(super) fn hear(asked: &Asked<'_>, answer: &ProviderAnswer) -> Result<Answer,
         500..=599 => return Err(Fault::ProviderFailed),
         _ => return Err(Fault::ResponseMalformed("status")),
     };
-    Ok(say(asked, status, error, &entries))
+    Ok(said.refusal(status, error, &entries))
 }
 
 fn read(json: &Value) -> Vec<Entry<'_>> {
@@ -81,52 +86,58 @@ fn is_about_the_code(entries: &[Entry<'_>]) -> bool {
     })
 }
 
-fn say(asked: &Asked<'_>, status: StatusCode, error: ErrorCode, entries: &[Entry<'_>]) -> Answer {
-    let told: Vec<_> =
-        entries.iter().take(TOLD_MAX).filter_map(|entry| entry.sentence(asked)).collect();
-    let description = match (told.is_empty(), error) {
-        (false, _) => told.join("; "),
-        (true, ErrorCode::AccessDenied) => "target denied access".to_owned(),
-        (true, _) => "target refused the request".to_owned(),
-    };
-    let link = entries.first().map(|entry| entry.link).filter(|link| is_link(link, asked));
-    Answer::of_refusal(status, error, &description, link)
+/// What the provider was told, and may have repeated in its words.
+struct Said<'a> {
+    asked: &'a Asked<'a>,
+    held: Option<&'a str>,
 }
 
-impl Entry<'_> {
-    /// `CODE: TITLE (id ID)`, as far as it has them, without secrets. The id is the one opaque
-    /// word that may stand: the provider finds the occurrence by it.
-    fn sentence(&self, asked: &Asked<'_>) -> Option<String> {
-        let text = match (self.code, self.title) {
+impl Said<'_> {
+    fn refusal(&self, status: StatusCode, error: ErrorCode, entries: &[Entry<'_>]) -> Answer {
+        let told = entries.iter().take(TOLD_MAX).filter_map(|entry| self.sentence(entry));
+        let told: Vec<_> = told.collect();
+        let description = match (told.is_empty(), error) {
+            (false, _) => told.join("; "),
+            (true, ErrorCode::AccessDenied) => "target denied access".to_owned(),
+            (true, _) => "target refused the request".to_owned(),
+        };
+        let link = entries.first().map(|entry| entry.link).filter(|link| self.is_link(link));
+        Answer::of_refusal(status, error, &description, link)
+    }
+
+    /// `CODE: TITLE (id ID)`, as far as an entry has them, without secrets. The id is the one
+    /// opaque word that may stand: the provider finds the occurrence by it.
+    fn sentence(&self, entry: &Entry<'_>) -> Option<String> {
+        let text = match (entry.code, entry.title) {
             (code, "") => code.to_owned(),
             ("", title) => title.to_owned(),
             (code, title) => format!("{code}: {title}"),
         };
-        let mut text = redact(&text, asked, &[])?;
+        let mut text = redact(&text, self.asked, self.held.as_slice())?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
-        let is_id = (1..=ID_BYTES_MAX).contains(&self.id.len()) && self.id.bytes().all(plain);
-        if is_id && !repeats_the_call(self.id, asked) {
-            text.push_str(&format!(" (id {})", self.id));
+        let is_id = (1..=ID_BYTES_MAX).contains(&entry.id.len()) && entry.id.bytes().all(plain);
+        if is_id && !self.is_repeated_in(entry.id) {
+            text.push_str(&format!(" (id {})", entry.id));
         }
         Some(text)
     }
-}
 
-/// Whether a link may be passed on: whole, for a browser, and with nothing of the call in it.
-fn is_link(link: &str, asked: &Asked<'_>) -> bool {
-    let plain = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-    let rest = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"));
-    rest.is_some_and(|rest| {
-        !rest.is_empty()
-            && !rest.starts_with('/')
-            && !rest.contains(['@', '?'])
-            && rest.bytes().all(plain)
-            && !repeats_the_call(link, asked)
-    })
-}
+    /// Whether a link may be passed on: whole, for a browser, and with nothing secret in it.
+    fn is_link(&self, link: &str) -> bool {
+        let plain = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+        let rest = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"));
+        rest.is_some_and(|rest| {
+            !rest.is_empty()
+                && !rest.starts_with('/')
+                && !rest.contains(['@', '?'])
+                && rest.bytes().all(plain)
+                && !self.is_repeated_in(link)
+        })
+    }
 
-/// Whether a text has the code or the username of the call in it.
-fn repeats_the_call(text: &str, asked: &Asked<'_>) -> bool {
-    let sent = ["code", "username"].into_iter().filter_map(|name| asked.form.value(name));
-    sent.filter(|value| value.len() > 3).any(|value| text.contains(value))
+    /// Whether a text has the code, the username or the `ccg_token` of the call in it.
+    fn is_repeated_in(&self, text: &str) -> bool {
+        let sent = ["code", "username"].into_iter().filter_map(|name| self.asked.form.value(name));
+        sent.chain(self.held).filter(|value| value.len() > 3).any(|value| text.contains(value))
+    }
 }

@@ -44,7 +44,10 @@ const GOOD: Case = Case {
     said: &[(
         201,
         &[("content-type", "application/json")],
-        r#"{"data":{"access_token":"8c9378f8-e27f-4e0a-a643-d73585d1249f","expires_in":31104000,"token_type":"bearer","state":"example-state"}}"#,
+        concat!(
+            r#"{"data":{"access_token":"8c9378f8-e27f-4e0a-a643-d73585d1249f","#,
+            r#""expires_in":31104000,"token_type":"bearer","state":"example-state"}}"#,
+        ),
     )],
 };
 
@@ -144,7 +147,13 @@ const REFUSED_THERE: &[Case] = &[
         said: &[(
             400,
             NOTHING,
-            r#"{"errors":[{"id":"5d1f","code":"KON-4001","title":"auth_code has expired","link":"https://docs.konsentus.test/errors#4001"},{"id":"5d20","code":"KON-4002","title":"A \"new\" consent is needed","link":""}]}"#,
+            concat!(
+                r#"{"errors":[{"id":"5d1f","code":"KON-4001","#,
+                r#""title":"auth_code has expired","#,
+                r#""link":"https://docs.konsentus.test/errors#4001"},{"id":"5d20","#,
+                r#""code":"KON-4002","title":"A \"new\" consent is needed","#,
+                r#""link":""}]}"#,
+            ),
         )],
         ..GOOD
     },
@@ -154,7 +163,12 @@ const REFUSED_THERE: &[Case] = &[
         said: &[(
             400,
             NOTHING,
-            r#"{"errors":[{"id":"1","code":"MISSING","title":"auth_code is required","link":"/relative"},{"id":"2","code":"MISSING","title":"redirect_uri is required"},{"id":"3","code":"X"},{"id":"4","code":"Y"}]}"#,
+            concat!(
+                r#"{"errors":[{"id":"1","code":"MISSING","#,
+                r#""title":"auth_code is required","link":"/relative"},{"id":"2","#,
+                r#""code":"MISSING","title":"redirect_uri is required"},{"id":"3","#,
+                r#""code":"X"},{"id":"4","code":"Y"}]}"#,
+            ),
         )],
         ..GOOD
     },
@@ -172,6 +186,20 @@ const REFUSED_THERE: &[Case] = &[
             NOTHING,
             r#"{"errors":[{"id":"1","code":"KON-1","title":"code 333a5720w2jhklq14t was used"}]}"#,
         )],
+        ..GOOD
+    },
+    Case {
+        name: "400-echoes-the-ccg-token",
+        shows: "Nor does what the hub sent.",
+        target: FETCHED,
+        said: &[
+            CCG,
+            (
+                400,
+                NOTHING,
+                r#"{"errors":[{"id":"1","code":"KON-2","title":"good-access-token and more"}]}"#,
+            ),
+        ],
         ..GOOD
     },
     Case {
@@ -213,7 +241,10 @@ const REFUSED_THERE: &[Case] = &[
         said: &[(
             403,
             NOTHING,
-            r#"{"errors":[{"id":"9","code":"KON-403","title":"PSP withdrawn","link":"http://docs.konsentus.test/403"}]}"#,
+            concat!(
+                r#"{"errors":[{"id":"9","code":"KON-403","title":"PSP withdrawn","#,
+                r#""link":"http://docs.konsentus.test/403"}]}"#,
+            ),
         )],
         ..GOOD
     },

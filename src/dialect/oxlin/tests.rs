@@ -38,7 +38,10 @@ const REFRESH: Case = Case {
     said: &[(
         200,
         NOTHING,
-        r#"{"access_token":"at-2","token_type":"Bearer","expires_in":3600,"refresh_token":"rt-2","id_token":"e30.e30.x"}"#,
+        concat!(
+            r#"{"access_token":"at-2","token_type":"Bearer","expires_in":3600,"#,
+            r#""refresh_token":"rt-2","id_token":"e30.e30.x"}"#,
+        ),
     )],
 };
 const USERNAME: Case = Case {
