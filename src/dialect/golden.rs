@@ -139,7 +139,11 @@ fn play(dialect: &str, case: &Case) -> String {
         told: case.told.map(told),
     };
     let shows = if case.shows.is_empty() { String::new() } else { format!("{}\n\n", case.shows) };
-    let mut text = format!("{shows}# bLink {}\n{}\n", case.call.as_str(), case.form);
+    let mut text = format!("{shows}# bLink {}\n", case.call.as_str());
+    if case.call == Call::Username {
+        text.push_str("authorization: Bearer AT-presented\n");
+    }
+    writeln!(text, "{}", case.form).unwrap();
     let mut play = Play { name: case.name, asked: &asked, said: case.said.iter(), text: &mut text };
     let mut held = None;
     let outcome = play.converse(&mut held);

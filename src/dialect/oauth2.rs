@@ -78,9 +78,12 @@ pub(super) fn hear(
 fn grant<'a>(asked: &Asked<'a>, settings: &'a OAuth2) -> Vec<(&'a str, &'a str)> {
     let pairs = asked.form.pairs().filter(|(_, value)| !value.is_empty());
     let pairs = pairs.filter(|(name, _)| !HUBS_OWN.contains(name));
+    let renamed = settings.username_parameter.as_deref();
     pairs
         .filter_map(|(name, value)| match name {
-            "username" => Some((settings.username_parameter.as_deref()?, value)),
+            "username" => Some((renamed?, value)),
+            // The client's own parameter of that name would stand beside it, twice.
+            _ if renamed == Some(name) => None,
             _ => Some((name, value)),
         })
         .collect()

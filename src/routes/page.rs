@@ -229,7 +229,7 @@ impl<'p> Page<'p> {
             if line.trim_start().starts_with('[') {
                 sensitive = false;
             }
-            sensitive |= line.contains("header");
+            sensitive |= ["header", "secret"].iter().any(|word| line.contains(word));
             let mut first = true;
             while let Some((span, what)) = spans.next_if(|(span, _)| span.start < end) {
                 if std::mem::take(&mut first) {

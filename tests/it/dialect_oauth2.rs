@@ -57,6 +57,17 @@ fn a_code_is_exchanged() {
     it.world.bank_heard(0);
 }
 
+#[test]
+fn the_table_says_what_an_answer_of_this_bank_means() {
+    let answers = "answers = [{ status = 418, code = \"invalid_request\", becomes = 400, \
+                   error = \"invalid_grant\" }]\ndefault_expires_in = \"1h\"";
+    let it = Foreign::oauth2(Duration::ZERO, answers, "correlation_header = \"X-Request-ID\"");
+    let answer = it.world.call(Http::One, magic("sim-status-418")).provided(400);
+    assert_eq!(answer.json()["error"], "invalid_grant");
+    let heard = &it.heard()[0];
+    assert_eq!(heard.header("X-Request-ID"), Some(answer.correlation().as_str()));
+}
+
 over_both! {
     fn a_consent_is_refreshed_checked_and_revoked(http) {
         let it = plain();
@@ -157,6 +168,17 @@ fn a_code_exchange_that_timed_out_is_never_sent_again() {
         .logged("response_timeout");
     it.world.call(Http::One, Ask::token().bank(FOREIGN)).good();
     assert_eq!(it.heard().len(), 2);
+}
+
+#[test]
+fn a_refresh_that_may_have_been_carried_out_is_never_sent_again() {
+    let it = Foreign::oauth2(Duration::ZERO, "rotates_refresh_tokens = true", "");
+    for (count, token) in (1..).zip(["sim-reset", "sim-truncate", "sim-reset-mid", "sim-html-504"])
+    {
+        let ask = Ask::refresh().bank(FOREIGN).param("refresh_token", token);
+        it.world.call(Http::One, ask).platform(502);
+        assert_eq!(it.heard().len(), count, "{token}");
+    }
 }
 
 #[test]

@@ -213,3 +213,50 @@ fn is_link(uri: &str, asked: &Asked<'_>, hidden: &[&str]) -> bool {
     let clean = !uri.contains(['@', '?', '#']);
     web && plain && clean && redact(uri, asked, hidden).as_deref() == Some(uri)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn complaint(status: u16, body: &[u8]) -> Complaint {
+        Complaint::read(&ProviderAnswer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::copy_from_slice(body),
+        })
+    }
+
+    #[test]
+    fn a_code_is_found_as_a_word_of_its_own_in_an_error_of_the_callers() {
+        for (status, body, known) in [
+            (400, r#"{"errors":["invalid_grant - used"]}"#, Some(ErrorCode::InvalidGrant)),
+            (400, r#"{"error":{"code":"invalid_scope"}}"#, Some(ErrorCode::InvalidScope)),
+            (401, "<p>invalid_client</p>", Some(ErrorCode::InvalidClient)),
+            (400, "not_invalid_grant", None),
+            (400, "invalid_grants", None),
+            // A bank that failed inside may say anything: a grant is not given up for it.
+            (502, "<p>invalid_grant</p>", None),
+        ] {
+            assert_eq!(complaint(status, body.as_bytes()).known, known, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn the_code_of_the_bank_is_kept_for_the_table() {
+        let complaint = complaint(400, br#"{"error":"Bad Request","x":"invalid_grant"}"#);
+        assert_eq!(complaint.code.as_deref(), Some("Bad Request"));
+        assert_eq!(complaint.known, Some(ErrorCode::InvalidGrant));
+    }
+
+    proptest! {
+        #[test]
+        fn any_error_is_read_without_a_panic(
+            status in 100_u16..600,
+            body in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let _ = complaint(status, &body).verdict();
+        }
+    }
+}

@@ -113,7 +113,23 @@ fn is_opaque(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "[A-Z0-9 a-z<ä.=-]{0,80}") {
+            let clean = without_opaque(&without_ibans(&text));
+            prop_assert_eq!(without_opaque(&clean), clean);
+        }
+
+        #[test]
+        fn a_long_token_never_stays(token in "[a-z]{8}[0-9]{8}[A-Za-z0-9_-]{0,60}") {
+            let clean = without_opaque(&without_ibans(&format!("the code {token}, is bad")));
+            prop_assert!(!clean.contains(&token), "{}", clean);
+        }
+    }
 
     #[test]
     fn what_looks_like_a_token_or_an_account_goes() {

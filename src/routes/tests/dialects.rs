@@ -98,3 +98,19 @@ fn a_secret_stands_by_reference_alone_and_is_never_shown() {
         }
     }
 }
+
+#[test]
+fn a_secret_is_not_shown_in_a_line_that_is_no_toml() {
+    for table in [
+        "oauth2 = { client_id = 'x', client_secret = 'hunter2 }",
+        "[target.oauth2]\nclient_secret = 'hunter2",
+        "[target.oauth2]\nclient_secret = hunter2",
+        "[target.oauth2]\nclients.C.client_secret = \"hunter2\\q\"",
+        "[target.oauth2]\nclient_secrets = 'hunter2'",
+    ] {
+        let text = format!("{GATEWAY}{}", target("T", &format!("dialect = 'oauth2'\n{table}")));
+        let report = load_text(&text).unwrap_err();
+        let shown = format!("{report:?}{}", report.render(Colour::Never));
+        assert!(!shown.contains("hunter"), "{shown}");
+    }
+}
