@@ -9,7 +9,9 @@ mod flinks;
 #[cfg(test)]
 mod golden;
 pub mod held;
+mod konsentus;
 mod oauth2;
+mod oxlin;
 mod reply;
 mod request;
 pub mod told;
@@ -139,11 +141,8 @@ pub const TURNS_MAX: u8 = 3;
 /// A fault when the call can't be made at all, for example because the bank knows no such client.
 pub fn recipe(asked: &Asked<'_>) -> Result<Option<Recipe>, Fault> {
     match &asked.target.dialect {
-        Dialect::Blink => {
-            let _ = asked;
-            Ok(None)
-        }
-        Dialect::OAuth2(_) | Dialect::Flinks(_) => Ok(None),
+        Dialect::Blink | Dialect::OAuth2(_) | Dialect::Flinks(_) | Dialect::Oxlin(_) => Ok(None),
+        Dialect::Konsentus(settings) => konsentus::recipe(asked, settings),
     }
 }
 
@@ -154,12 +153,11 @@ pub fn recipe(asked: &Asked<'_>) -> Result<Option<Recipe>, Fault> {
 /// for what can't be said in it.
 pub fn open(asked: &Asked<'_>, held: Option<&Held>) -> Result<Turn, Fault> {
     match &asked.target.dialect {
-        Dialect::Blink => {
-            let _ = held;
-            blink::open(asked)
-        }
+        Dialect::Blink => blink::open(asked),
         Dialect::OAuth2(settings) => oauth2::open(asked, settings),
         Dialect::Flinks(settings) => flinks::open(asked, settings),
+        Dialect::Konsentus(settings) => konsentus::open(asked, settings, held),
+        Dialect::Oxlin(settings) => oxlin::open(asked, settings),
     }
 }
 
@@ -174,11 +172,10 @@ pub fn hear(
     answer: ProviderAnswer,
 ) -> Result<Turn, Fault> {
     match &asked.target.dialect {
-        Dialect::Blink => {
-            let _ = (held, turn);
-            blink::hear(asked, answer)
-        }
+        Dialect::Blink => blink::hear(asked, answer),
         Dialect::OAuth2(settings) => oauth2::hear(asked, settings, &answer),
         Dialect::Flinks(settings) => flinks::hear(asked, settings, turn, &answer),
+        Dialect::Konsentus(_) => konsentus::hear(asked, held, &answer),
+        Dialect::Oxlin(settings) => oxlin::hear(asked, settings, &answer),
     }
 }

@@ -6,10 +6,13 @@
 
 pub mod bank;
 pub mod client;
+mod clock;
 pub mod flinks;
 pub mod form;
+pub mod konsentus;
 mod mint;
 pub mod oauth2;
+pub mod oxlin;
 pub mod pki;
 pub mod server;
 

@@ -3,11 +3,15 @@
 //! This file decides how one is spelled on the command line. It must not know how it behaves.
 
 mod foreign;
+mod konsentus;
+mod oxlin;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use self::konsentus::KonsentusArgs;
+use self::oxlin::OxlinArgs;
 use super::{Failure, Verdict};
 use crate::sim::bank::{Bank, BankConfig, BankPaths, Temper};
 use crate::sim::server::{JOURNAL_MAX, Listening, ServerTls};
@@ -22,6 +26,10 @@ pub enum SimCommand {
     OAuth2(foreign::OAuth2Args),
     /// Flinks' open banking
     Flinks(foreign::FlinksArgs),
+    /// Konsentus: the OBIE token endpoint, and where a ccg_token comes from
+    Konsentus(KonsentusArgs),
+    /// Oxlin: its authorization server, and the user's entry of its API
+    Oxlin(OxlinArgs),
 }
 
 /// A simulated bLink bank.
@@ -95,6 +103,16 @@ pub(super) fn run(command: SimCommand, out: &mut dyn Write) -> Result<Verdict, F
             let (bank, scheme) = args.start()?;
             let place = format!("Flinks on {scheme}://{}", bank.address());
             wait(bank.control(), &place, out)
+        }
+        SimCommand::Konsentus(args) => {
+            let (party, scheme) = args.start()?;
+            let place = format!("Konsentus on {scheme}://{}", party.address());
+            wait(party.control(), &place, out)
+        }
+        SimCommand::Oxlin(args) => {
+            let (party, scheme) = args.start()?;
+            let place = format!("Oxlin on {scheme}://{}", party.address());
+            wait(party.control(), &place, out)
         }
     }
 }

@@ -7,11 +7,14 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::{Asked, ProviderAnswer, ProviderRequest, Turn};
+use super::held::read_answer;
+use super::told::{Memory, Told};
+use super::{Asked, Heard, Held, Oddity, ProviderAnswer, ProviderRequest, Recipe, Turn};
 use crate::answer::{Answer, Manner};
 use crate::contract::AuthorizationPolicy;
 use crate::fault::Fault;
@@ -39,6 +42,27 @@ pub(super) struct Case {
     pub(super) form: &'static str,
     /// What the bank says to each request; as many as there are requests.
     pub(super) said: &'static [Said],
+    /// What it shows; a line at the top of the file.
+    pub(super) shows: &'static str,
+    /// What the hub remembers of the client's Bearer token; `None` for nothing.
+    pub(super) told: Option<Ended>,
+}
+
+/// Whether a token has ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended(pub(super) bool);
+
+impl Case {
+    /// A case of which there is nothing more to say.
+    pub(super) const fn of(
+        name: &'static str,
+        target: &'static str,
+        call: Call,
+        form: &'static str,
+        said: &'static [Said],
+    ) -> Self {
+        Self { name, target, call, form, said, shows: "", told: None }
+    }
 }
 
 /// Plays every case and holds it against its file in `tests/golden/<dialect>/<group>`; a file
@@ -112,36 +136,75 @@ fn play(dialect: &str, case: &Case) -> String {
         headers: &headers,
         body: &body,
         form: &Form::parse(&body).unwrap(),
-        told: None,
+        told: case.told.map(told),
     };
-    let mut text = format!("# bLink {}\n", case.call.as_str());
+    let shows = if case.shows.is_empty() { String::new() } else { format!("{}\n\n", case.shows) };
+    let mut text = format!("{shows}# bLink {}\n", case.call.as_str());
     if case.call == Call::Username {
         text.push_str("authorization: Bearer AT-presented\n");
     }
     writeln!(text, "{}", case.form).unwrap();
-    let mut said = case.said.iter();
-    let mut turn = super::open(&asked, None);
-    for number in 0.. {
-        match turn {
-            Err(fault) => {
-                write_fault(&mut text, &fault);
-                break;
+    let mut play = Play { name: case.name, asked: &asked, said: case.said.iter(), text: &mut text };
+    let mut held = None;
+    let outcome = play.converse(&mut held);
+    assert_eq!(play.said.next(), None, "{}: it was not asked", case.name);
+    match outcome {
+        Ok(heard) => write_answer(&mut text, heard.answer, heard.oddity.map(Oddity::as_str)),
+        Err(fault) => {
+            if let (Fault::CredentialsRejected, Some(_)) = (&fault, held.and_then(|h| h.key())) {
+                text.push_str("\n(the held token is forgotten)\n");
             }
-            Ok(Turn::Done(heard)) => {
-                write_answer(&mut text, heard.answer, heard.oddity.map(super::Oddity::as_str));
-                break;
-            }
-            Ok(Turn::Ask(request)) => {
-                assert_no_leak(&request);
-                let said = said.next().unwrap_or_else(|| panic!("{}: asks again", case.name));
-                write_request(&mut text, target, &request);
-                write_said(&mut text, said);
-                turn = super::hear(&asked, None, number, provider_answer(said));
-            }
+            write_fault(&mut text, &fault);
         }
     }
-    assert_eq!(said.next(), None, "{}: it was not asked", case.name);
     text
+}
+
+/// A conversation under way, in the order of `conversation`.
+struct Play<'p> {
+    name: &'static str,
+    asked: &'p Asked<'p>,
+    said: std::slice::Iter<'static, Said>,
+    text: &'p mut String,
+}
+
+impl Play<'_> {
+    fn converse(&mut self, held: &mut Option<Held>) -> Result<Heard, Fault> {
+        *held = match super::recipe(self.asked)? {
+            None => None,
+            Some(Recipe::Static(held)) => Some(held),
+            Some(Recipe::Fetch { key, request, token_pointer, expires_pointer, default_life }) => {
+                let answer = self.ask(&request);
+                let kept =
+                    read_answer(key, &answer, &token_pointer, &expires_pointer, default_life);
+                Some(kept?.0)
+            }
+        };
+        let mut turn = super::open(self.asked, held.as_ref())?;
+        for number in 0.. {
+            let answer = match turn {
+                Turn::Done(heard) => return Ok(heard),
+                Turn::Ask(request) => self.ask(&request),
+            };
+            turn = super::hear(self.asked, held.as_ref(), number, answer)?;
+        }
+        unreachable!("a conversation ends where nothing is said any more")
+    }
+
+    fn ask(&mut self, request: &ProviderRequest) -> ProviderAnswer {
+        assert_no_leak(request);
+        let said = self.said.next().unwrap_or_else(|| panic!("{}: asks again", self.name));
+        write_request(self.text, self.asked.target, request);
+        write_said(self.text, said);
+        provider_answer(said)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's first instant has to come from somewhere")]
+fn told(Ended(ended): Ended) -> Told {
+    let (memory, now) = (Memory::default(), Instant::now());
+    memory.tell("T", "token", "name", Duration::from_secs(u64::from(!ended)), now);
+    memory.recall("T", "token", now).unwrap()
 }
 
 /// A client's fields, with all that must stay behind.

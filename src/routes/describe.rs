@@ -124,12 +124,12 @@ impl RouteTable {
         );
         for target in targets.iter().take(ROWS_MAX) {
             let path = |call| target.paths.of(call).map_or("-", |path| &**path).to_owned();
-            // A token endpoint serves both grants of the seed.
-            let token = path(Call::Token);
+            // A token endpoint serves both grants of the seed, in most languages.
+            let token = |serves: bool| if serves { path(Call::Token) } else { "-".to_owned() };
             columns.row([
                 target.id.to_string(),
-                token.clone(),
-                token,
+                token(target.dialect.exchanges_codes()),
+                token(target.dialect.refreshes_tokens()),
                 path(Call::Revoke),
                 path(Call::Username),
             ]);

@@ -36,7 +36,10 @@ impl RouteTable {
     }
 
     fn plain_upstreams(&self) -> Option<String> {
-        let is_plain = |target: &Target| target.upstream.iter().any(|o| o.scheme == Scheme::Http);
+        let is_plain = |target: &Target| {
+            let mut origins = target.upstream.iter().chain(&target.auth_upstream);
+            origins.any(|origin| origin.scheme == Scheme::Http)
+        };
         let mut plain: Vec<&str> = self
             .targets
             .values()

@@ -6,10 +6,14 @@
 
 mod dialects;
 mod gateway;
+mod konsentus;
+mod oxlin;
 mod parties;
 
 pub(super) use dialects::{ANSWER, FLINKS, OAUTH2, REGISTRATION};
 pub(super) use gateway::{ACCESS_LOG, GATEWAY, LIMITS, ROOT, TLS};
+pub(super) use konsentus::{CCG_BODY, KONSENTUS, KONSENTUS_CCG, KONSENTUS_PSP};
+pub(super) use oxlin::OXLIN;
 pub(super) use parties::{
     API, BREAKER, CLIENT, LIMIT, PATHS, TARGET, TARGET_DEFAULTS, TARGET_TLS, TIMEOUTS,
 };
@@ -37,6 +41,10 @@ pub static ALL: &[&Section] = &[
     &OAUTH2,
     &FLINKS,
     &REGISTRATION,
+    &KONSENTUS,
+    &KONSENTUS_PSP,
+    &KONSENTUS_CCG,
+    &OXLIN,
 ];
 
 /// A table of `routes.toml`.

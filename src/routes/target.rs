@@ -20,7 +20,7 @@ use super::origin;
 use super::page::{At, Wrong};
 use super::reader::Reader;
 use super::reference;
-use super::table::{Origin, Paths, Scheme, Target, TargetStatus, TargetTls};
+use super::table::{Dialect, Origin, Paths, Scheme, Target, TargetStatus, TargetTls};
 use crate::fault::Name;
 use crate::ids::TargetId;
 
@@ -62,8 +62,11 @@ fn read(
     let name = section.parse("name", grammar::parse_name).map(|name| name.value);
     let (dialect, translation) = dialect::read(section);
     let allow_private_addresses = section.flag("allow_private_addresses");
-    let upstream = read_upstream(section, allow_private_addresses);
+    section.require("upstream", "\"https://bank.example:443\"");
+    let upstream = read_upstream(section, "upstream", allow_private_addresses);
+    let auth_upstream = read_auth_upstream(section, &dialect, allow_private_addresses);
     let mut paths = read_paths(section, dialect::default_paths(&dialect));
+    paths.revoke = paths.revoke.filter(|_| dialect.revokes_tokens());
     paths.username = paths.username.filter(|_| dialect.checks_usernames());
     let tls = read_tls(section, defaults, &upstream);
     let headers = headers::read(section);
@@ -76,7 +79,7 @@ fn read(
         dialect,
         translation,
         upstream,
-        auth_upstream: Vec::new(),
+        auth_upstream,
         paths,
         tls: shared.tls(tls),
         http: tuning.http,
@@ -92,14 +95,24 @@ fn read(
     })
 }
 
-fn read_upstream(section: &Reader<'_>, private_allowed: bool) -> Vec<Origin> {
-    section.require("upstream", "\"https://bank.example:443\"");
+/// Oxlin alone has its authorization server on another host.
+fn read_auth_upstream(section: &Reader<'_>, dialect: &Dialect, private: bool) -> Vec<Origin> {
+    if section.has("auth_upstream") && !matches!(dialect, Dialect::Oxlin(_)) {
+        let what = format!("`auth_upstream` has no use: the dialect is `{}`", dialect.as_str());
+        section
+            .page
+            .error(section.key_span("auth_upstream"), Wrong::new(what).right("take it out"));
+    }
+    read_upstream(section, "auth_upstream", private)
+}
+
+fn read_upstream(section: &Reader<'_>, key: &'static str, private_allowed: bool) -> Vec<Origin> {
     let plain_allowed = section.flag("insecure_plain_upstream");
-    let texts = section.text_or_texts("upstream");
-    if section.has("upstream") && !(1..=UPSTREAMS_MAX).contains(&texts.len()) {
-        let what = format!("`upstream` has {} addresses", texts.len());
+    let texts = section.text_or_texts(key);
+    if section.has(key) && !(1..=UPSTREAMS_MAX).contains(&texts.len()) {
+        let what = format!("`{key}` has {} addresses", texts.len());
         let right = format!("1 to {UPSTREAMS_MAX}");
-        section.page.error(section.key_span("upstream"), Wrong::new(what).right(right));
+        section.page.error(section.key_span(key), Wrong::new(what).right(right));
     }
     let mut upstream: Vec<Origin> = Vec::new();
     for text in texts {

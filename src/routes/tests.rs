@@ -4,6 +4,7 @@ mod defaults;
 mod dialects;
 mod include;
 mod mistakes;
+mod providers;
 mod ranges;
 mod scale;
 mod secrets;

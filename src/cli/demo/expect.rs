@@ -79,6 +79,10 @@ fn wrong_body(expected: Body, body: &[u8]) -> Option<String> {
             let complete = text("access_token").is_some() && text("refresh_token").is_some();
             (!complete).then(|| "expected an access token and a refresh token".to_owned())
         }
+        Body::AccessToken => {
+            let alone = text("access_token").is_some() && text("refresh_token").is_none();
+            (!alone).then(|| "expected an access token alone".to_owned())
+        }
         Body::ValidUsername(valid) => {
             let got = json.get("valid_username").and_then(Value::as_bool);
             (got != Some(valid)).then(|| format!("expected valid_username to be {valid}"))

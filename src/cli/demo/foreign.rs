@@ -6,10 +6,12 @@
 use std::fs;
 use std::path::Path;
 
-use super::story::{HARBOUR, MAPLE};
+use super::story::{FJORD, HARBOUR, LEDGER, MAPLE, VIGNE};
 use crate::cli::Failure;
 use crate::sim::flinks::{Flinks, FlinksConfig};
+use crate::sim::konsentus::{Konsentus, KonsentusConfig, STUB_BASIC};
 use crate::sim::oauth2::{OAuth2Bank, OAuth2Config};
+use crate::sim::oxlin::{self, Oxlin, OxlinConfig};
 use crate::sim::pki::DevPki;
 use crate::sim::server::{Listening, ServerTls};
 
@@ -17,6 +19,8 @@ use crate::sim::server::{Listening, ServerTls};
 pub(super) struct ForeignBanks {
     harbour: OAuth2Bank,
     maple: Flinks,
+    fjord: Konsentus,
+    vigne: Oxlin,
 }
 
 impl ForeignBanks {
@@ -27,16 +31,63 @@ impl ForeignBanks {
         let secret = harbour.client_secret.clone().unwrap_or_default();
         fs::write(folder.join("harbour.secret"), secret)?;
         fs::write(folder.join("maple.secret"), &maple.client_secret)?;
-        Ok(Self { harbour: OAuth2Bank::start(harbour)?, maple: Flinks::start(maple)? })
+        fs::write(folder.join("fjord.basic"), STUB_BASIC)?;
+        fs::write(folder.join("fjord.eidas"), "certificate-of-the-psp")?;
+        fs::write(folder.join("vigne.secret"), oxlin::CLIENT_SECRET)?;
+        Ok(Self {
+            harbour: OAuth2Bank::start(harbour)?,
+            maple: Flinks::start(maple)?,
+            fjord: Konsentus::start(KonsentusConfig::new(listening(pki, folder, "fjord")?))?,
+            vigne: Oxlin::start(OxlinConfig::new(listening(pki, folder, "vigne")?))?,
+        })
     }
 
     /// How many requests they have received.
     pub(super) fn received(&self) -> usize {
-        self.harbour.requests().len() + self.maple.requests().len()
+        let one = self.harbour.requests().len() + self.maple.requests().len();
+        one + self.fjord.requests().len() + self.vigne.requests().len()
     }
 
     /// Their part of `routes.toml`.
     pub(super) fn targets(&self) -> String {
+        [self.spoken_alike(), self.spoken_otherwise()].concat()
+    }
+
+    fn spoken_otherwise(&self) -> String {
+        let (fjord, vigne) = (self.fjord.address().port(), self.vigne.address().port());
+        format!(
+            r#"
+# By itself: corgate sim konsentus --tls-dir . --name fjord --listen 127.0.0.1:{fjord}
+[[target]]
+id = "{FJORD}"
+name = "Fjord Bank"
+dialect = "konsentus"
+upstream = "https://127.0.0.1:{fjord}"
+allow_private_addresses = true
+tls = {{ server_name = "fjord.bank.test" }}
+[target.konsentus]
+basic = "${{file:fjord.basic}}"
+fi_reference_id = "PSDGB-FCA-111111"
+psp = {{ {LEDGER} = {{ ccg = {{ headers = {{ eidas = "${{file:fjord.eidas}}" }} }} }} }}
+
+# By itself: corgate sim oxlin --tls-dir . --name vigne --listen 127.0.0.1:{vigne}
+[[target]]
+id = "{VIGNE}"
+name = "Vigne Bank"
+dialect = "oxlin"
+upstream = "https://127.0.0.1:{vigne}"
+auth_upstream = "https://127.0.0.1:{vigne}"
+allow_private_addresses = true
+tls = {{ server_name = "vigne.bank.test" }}
+[target.oxlin]
+client_id = "oxlin-hub"
+client_secret = "${{file:vigne.secret}}"
+username = "profile"
+"#
+        )
+    }
+
+    fn spoken_alike(&self) -> String {
         let (harbour, maple) = (self.harbour.address().port(), self.maple.address().port());
         format!(
             r#"

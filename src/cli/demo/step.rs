@@ -95,6 +95,8 @@ pub(super) enum Body {
     Empty,
     /// An access token and a refresh token.
     Tokens,
+    /// An access token alone.
+    AccessToken,
     /// `valid_username`.
     ValidUsername(bool),
     /// An OAuth error by this code.

@@ -4,6 +4,7 @@
 //! or printed. A bank in a new language gets a chapter here.
 
 mod foreign;
+mod providers;
 
 use http::StatusCode;
 
@@ -29,6 +30,11 @@ pub(super) const GHOST: &str = "IIDX00003";
 pub(super) const HARBOUR: &str = "IIDX00004";
 /// Maple Credit Union: it is behind Flinks.
 pub(super) const MAPLE: &str = "IIDX00005";
+
+/// Fjord Bank: it is behind Konsentus.
+pub(super) const FJORD: &str = "IIDX00006";
+/// Vigne Bank: it is behind Oxlin.
+pub(super) const VIGNE: &str = "IIDX00007";
 
 /// Where the contract is mounted.
 pub(super) const BASE_PATH: &str = "/consent-flow/v2";
@@ -62,6 +68,8 @@ pub(super) const STORY: &[Chapter] = &[
     Chapter { title: "Banks that refuse, hang, break off or are away", steps: FAILURES },
     Chapter { title: "A bank that speaks OAuth 2.0", steps: foreign::OAUTH2 },
     Chapter { title: "A bank behind Flinks", steps: foreign::FLINKS },
+    Chapter { title: "A bank behind Konsentus", steps: providers::KONSENTUS },
+    Chapter { title: "A bank behind Oxlin", steps: providers::OXLIN },
 ];
 
 const CONSENT: &[Step] = &[

@@ -32,7 +32,7 @@ pub(super) struct ListenArgs {
     control: Option<SocketAddr>,
     /// Its tokens follow from this number
     #[arg(long, default_value_t = 0)]
-    seed: u64,
+    pub(super) seed: u64,
     /// How many requests it remembers; 0 for a load test
     #[arg(long, value_name = "REQUESTS", default_value_t = JOURNAL_MAX)]
     journal: usize,
@@ -76,7 +76,7 @@ impl ListenArgs {
         if self.plain { "http" } else { "https" }
     }
 
-    fn listening(&self) -> Result<Listening, Failure> {
+    pub(super) fn listening(&self) -> Result<Listening, Failure> {
         let tls = match &self.tls_dir {
             None => None,
             Some(folder) => {

@@ -34,7 +34,7 @@ const BAD_CLIENT: Said = (400, &[], r#"{"error":"invalid_client"}"#);
 const MESSAGE: &str = r#"{"message":"The access token expired"}"#;
 
 const fn code(name: &'static str, said: &'static [Said]) -> Case {
-    Case { name, target: PLAIN, call: Token, form: CODE, said }
+    Case::of(name, PLAIN, Token, CODE, said)
 }
 
 const fn refresh(name: &'static str, said: &'static [Said]) -> Case {

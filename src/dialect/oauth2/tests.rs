@@ -39,7 +39,7 @@ const HTML: &str = "<html><body>Session <b>expired</b> for anna</body></html>";
 
 /// A call with [`BASIC`], and what the bank says to it.
 const fn case(name: &'static str, form: &'static str, said: &'static [Said]) -> Case {
-    Case { name, target: BASIC, call: Token, form, said }
+    Case::of(name, BASIC, Token, form, said)
 }
 
 const fn at(target: &'static str, case: Case) -> Case {

@@ -25,6 +25,19 @@ impl<'d> Reader<'d> {
         .map(|secret| secret.value)
     }
 
+    /// A text that may hold references to secrets among other things. It is never shown.
+    pub(in crate::routes) fn template(&self, key: &'static str) -> Option<Secret> {
+        let value = self.value(key)?;
+        self.page.mask_within(value, self.base);
+        let text = self.as_text(value, key)?;
+        self.parsed(text, |text| {
+            Secret::resolve(text, self.page.directory(), self.page.sources).map_err(|what| {
+                Wrong::new(what).right("`${env:NAME}` or `${file:path}`, set and not empty")
+            })
+        })
+        .map(|secret| secret.value)
+    }
+
     /// The tables of a table whose keys are names.
     pub(in crate::routes) fn named_tables(
         &self,

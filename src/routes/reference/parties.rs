@@ -118,9 +118,15 @@ pub(in crate::routes) static TARGET: Section = Section {
             "Its id, the value of `X-CorAPI-Target-ID`.",
         ),
         Row::other("name", "text", "", "A name for people."),
-        Row::choice("dialect", &["blink", "oauth2", "flinks"], "The language it speaks."),
+        Row::choice(
+            "dialect",
+            &["blink", "oauth2", "flinks", "konsentus", "oxlin"],
+            "The language it speaks.",
+        ),
         Row::table("oauth2", "", "What there is to know about the dialect of that name."),
         Row::table("flinks", "", "What there is to know about the dialect of that name."),
+        Row::table("konsentus", "", "What there is to know about the dialect of that name."),
+        Row::table("oxlin", "", "What there is to know about the dialect of that name."),
         Row::other(
             "answers",
             "list of tables",
@@ -154,6 +160,12 @@ pub(in crate::routes) static TARGET: Section = Section {
             "`https://host:port`, or a list",
             "required",
             "Where it is. The port is 443 if left out.",
+        ),
+        Row::other(
+            "auth_upstream",
+            "`https://host:port`, or a list",
+            "",
+            "Where its authorization server is, where that is another host. `oxlin` alone.",
         ),
         Row::flag("insecure_plain_upstream", "Allow `http://` in `upstream`."),
         Row::flag(

@@ -3,11 +3,15 @@
 //! This file decides which settings each dialect has. It must not know how they are used, nor TOML.
 
 mod flinks;
+mod konsentus;
 mod oauth2;
+mod oxlin;
 mod registrations;
 
 pub use self::flinks::Flinks;
+pub use self::konsentus::{Ccg, CcgFetch, Konsentus};
 pub use self::oauth2::{Authentication, OAuth2, UsernameCheck};
+pub use self::oxlin::{Oxlin, Profile};
 pub use self::registrations::{Registration, Registrations};
 
 use std::time::Duration;
@@ -26,6 +30,10 @@ pub enum Dialect {
     OAuth2(Box<OAuth2>),
     /// Flinks' open banking.
     Flinks(Box<Flinks>),
+    /// Konsentus: a token service that the hub calls as the bank.
+    Konsentus(Box<Konsentus>),
+    /// Oxlin (Linxo Connect).
+    Oxlin(Box<Oxlin>),
 }
 
 impl Dialect {
@@ -35,7 +43,24 @@ impl Dialect {
             Self::Blink => "blink",
             Self::OAuth2(_) => "oauth2",
             Self::Flinks(_) => "flinks",
+            Self::Konsentus(_) => "konsentus",
+            Self::Oxlin(_) => "oxlin",
         }
+    }
+
+    /// Whether it has a way to exchange a code.
+    pub fn exchanges_codes(&self) -> bool {
+        !matches!(self, Self::Oxlin(oxlin) if !oxlin.code_grant)
+    }
+
+    /// Whether it has a way to refresh.
+    pub const fn refreshes_tokens(&self) -> bool {
+        !matches!(self, Self::Konsentus(_))
+    }
+
+    /// Whether it has a way to revoke.
+    pub const fn revokes_tokens(&self) -> bool {
+        !matches!(self, Self::Konsentus(_) | Self::Oxlin(_))
     }
 
     /// Whether it has a way to ask the bank about a username.
@@ -43,7 +68,8 @@ impl Dialect {
         match self {
             Self::Blink => true,
             Self::OAuth2(oauth2) => oauth2.username != UsernameCheck::None,
-            Self::Flinks(_) => false,
+            Self::Oxlin(oxlin) => oxlin.profile.is_some(),
+            Self::Flinks(_) | Self::Konsentus(_) => false,
         }
     }
 }

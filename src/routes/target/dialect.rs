@@ -3,8 +3,11 @@
 //! This file decides which tables go with which dialect, and reads the keys that all dialects
 //! share. It must not know how a dialect is spoken.
 
+mod basic;
 mod flinks;
+mod konsentus;
 mod oauth2;
+mod oxlin;
 mod registrations;
 
 use std::time::Duration;
@@ -21,7 +24,7 @@ use crate::routes::table::dialect::UsernameCheck;
 use crate::routes::table::{Dialect, Override, Translation};
 
 /// Every dialect that has a table of its own, which has its name.
-const WITH_TABLE: [&str; 2] = ["oauth2", "flinks"];
+const WITH_TABLE: [&str; 4] = ["oauth2", "flinks", "konsentus", "oxlin"];
 
 const EXPIRES_IN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(8_784 * 3_600)];
 const REPLAY_WINDOW: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
@@ -32,12 +35,18 @@ pub(super) fn read(section: &Reader<'_>) -> (Dialect, Translation) {
     refuse_unused(section, name);
     let oauth2 = section.table("oauth2", &reference::OAUTH2);
     let flinks = section.table("flinks", &reference::FLINKS);
+    let konsentus = section.table("konsentus", &reference::KONSENTUS);
+    let oxlin = section.table("oxlin", &reference::OXLIN);
     let dialect = match name {
         "oauth2" => oauth2.as_ref().map(oauth2::read),
         "flinks" => flinks.as_ref().map(flinks::read),
+        "konsentus" => konsentus.as_ref().and_then(konsentus::read),
+        "oxlin" => oxlin.as_ref().and_then(oxlin::read),
         _ => None,
     };
-    (dialect.unwrap_or(Dialect::Blink), read_translation(section, name))
+    let dialect = dialect.unwrap_or(Dialect::Blink);
+    let translation = read_translation(section, name, &dialect);
+    (dialect, translation)
 }
 
 /// Where the calls are, unless the table says otherwise: token, revoke, username.
@@ -52,6 +61,8 @@ pub(super) fn default_paths(dialect: &Dialect) -> [&'static str; 3] {
             ["/oauth/token", "/oauth/revoke", username]
         }
         Dialect::Flinks(_) => ["/api/v1/token", "/api/v1/revoke", ""],
+        Dialect::Konsentus(_) => ["/v1/obie/tokens", "", ""],
+        Dialect::Oxlin(_) => ["/token", "", "/v2.1/users/me"],
     }
 }
 
@@ -63,15 +74,17 @@ fn refuse_unused(section: &Reader<'_>, name: &str) {
         }
         if own == name && !section.has(own) {
             let what = format!("the dialect is `{own}`, and there is no `{own}`");
-            let right = format!("add `{own} = {{ client_id = \"…\" }}`");
+            let key = if own == "konsentus" { "basic" } else { "client_id" };
+            let right = format!("add `{own} = {{ {key} = \"…\" }}`");
             section.page.error(section.key_span("dialect"), Wrong::new(what).right(right));
         }
     }
 }
 
-fn read_translation(section: &Reader<'_>, name: &str) -> Translation {
+fn read_translation(section: &Reader<'_>, name: &str, dialect: &Dialect) -> Translation {
     let overrides = section.tables("answers", &reference::ANSWER);
-    let rotates_refresh_tokens = section.flag("rotates_refresh_tokens");
+    // Oxlin's are taken to: a second refresh with the same one may end the consent.
+    let rotates_refresh_tokens = section.flag("rotates_refresh_tokens") || name == "oxlin";
     let replay_window = read_time(section, "replay_window", REPLAY_WINDOW);
     if let Some(window) = replay_window.filter(|_| !rotates_refresh_tokens) {
         let what = "`replay_window` has no use: refresh tokens do not rotate here";
@@ -94,13 +107,13 @@ fn read_translation(section: &Reader<'_>, name: &str) -> Translation {
         rotates_refresh_tokens,
         replay_window: replay_window.map(|window| window.value),
         assert_username: section.flag("assert_username"),
-        remembers_tokens: remembers_tokens(name),
+        remembers_tokens: remembers_tokens(dialect),
     }
 }
 
 /// Whether a dialect has to know until when a token lives.
-const fn remembers_tokens(_name: &str) -> bool {
-    false
+fn remembers_tokens(dialect: &Dialect) -> bool {
+    matches!(dialect, Dialect::Oxlin(oxlin) if oxlin.profile.is_some())
 }
 
 fn read_override(row: &Reader<'_>) -> Option<Override> {

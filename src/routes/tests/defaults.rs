@@ -85,6 +85,12 @@ oauth2 = { clients = { C = {} } }
 [[target]]
 dialect = 'flinks'
 flinks = {}
+[[target]]
+dialect = 'konsentus'
+konsentus = { ccg = {}, psp = { C = { ccg = {} } } }
+[[target]]
+dialect = 'oxlin'
+oxlin = {}
 ";
 
 #[test]
