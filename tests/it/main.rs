@@ -24,6 +24,7 @@ mod bodies;
 mod heads;
 mod identity;
 mod knobs;
+mod pipelines;
 mod rates;
 mod targets;
 mod transport;
