@@ -60,3 +60,22 @@ fn a_head_that_begins_behind_a_request_under_way_has_no_more_time_than_another()
     wire.refused_for_good(408, "invalid_request", "request timed out").logged("head_timeout");
     world.bank_heard(1);
 }
+
+#[test]
+fn a_caller_that_leaves_before_anybody_looked_has_a_line_too() {
+    let world = World::new();
+    let asks: Vec<_> = (0..100).map(|_| Ask::token().bytes()).collect();
+    for bytes in &asks {
+        let mut wire = world.wire();
+        // The handshake is over and read to its end: what is closed below ends without a reset.
+        wire.send(Ask::token().bytes());
+        wire.answer().good();
+        wire.send(bytes);
+        drop(wire);
+    }
+    for bytes in &asks {
+        let text = String::from_utf8_lossy(bytes);
+        let id = text.lines().find_map(|line| line.strip_prefix("X-Correlation-ID: ")).unwrap();
+        world.line(|line| line["correlation_id"] == id);
+    }
+}
