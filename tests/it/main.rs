@@ -25,6 +25,7 @@ mod heads;
 mod identity;
 mod knobs;
 mod pipelines;
+mod process;
 mod rates;
 mod targets;
 mod transport;
