@@ -208,7 +208,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
 
 /// The id that the answer will carry: the caller's own where it is one good value, else a fresh
 /// one (CONTRACT C1 to C5). It is settled before the path is known, so that a 404 carries it too.
-fn correlation_for_the_answer(
+pub(crate) fn correlation_for_the_answer(
     headers: &HeaderMap,
     entropy: &mut impl Entropy,
     record: &mut Record<'_>,

@@ -128,6 +128,9 @@ impl Scan {
         }
         self.version_minor = version_minor(version.unwrap_or_default())?;
         self.authority = authority_of(target, start + method.len() + 1)?;
+        if self.authority.is_some() || !is_plain_target(target) {
+            check_uri(target)?;
+        }
         self.lines = 1;
         Ok(())
     }
@@ -245,6 +248,22 @@ fn authority_of(target: &[u8], start: usize) -> Result<Option<(usize, usize)>, F
     let from = start + scheme.len();
     Ok(Some((from, from + length)))
 }
+
+/// Whether any reader of URIs takes it for a path and a query: such a target needs no closer look.
+fn is_plain_target(target: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@/?".contains(byte);
+    target.len() <= URI_BYTES_MAX && target.iter().all(plain)
+}
+
+/// The library would refuse what `http` can't read with an answer of its own, without our marks and
+/// without a line in the log; and it would drop a fragment, which no request target has.
+fn check_uri(target: &[u8]) -> Result<(), Fault> {
+    let readable = !target.contains(&b'#') && http::Uri::try_from(target).is_ok();
+    if readable { Ok(()) } else { Err(Fault::HttpMalformed("request target")) }
+}
+
+/// The longest that `http` reads.
+const URI_BYTES_MAX: usize = u16::MAX as usize - 1;
 
 /// `Host = uri-host [ ":" port ]` (RFC 9110 section 7.2); it is never empty here.
 fn check_host(host: &[u8]) -> Result<(), Fault> {

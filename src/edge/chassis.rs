@@ -5,7 +5,7 @@
 //! soon as it is drained, not after a fixed time. It must not know what is served.
 
 use std::net::TcpListener;
-use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -39,23 +39,30 @@ pub fn run(table: RouteTable) -> Result<(), StartError> {
     server.bootstrap();
     let names = Bound::names(&table.gateway);
     let running = Arc::new(Mutex::new(None));
+    let kept = Kept::default();
     server.add_service(EdgeService {
         table: Some(table),
         names,
+        kept: kept.clone(),
         running: running.clone(),
         outcome: outcome.clone(),
         failed,
     });
-    let signals = Signals { running, failure };
+    let signals = Signals { running, kept, failure };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     let failure = lock(&outcome).take();
     failure.map_or(Ok(()), Err)
 }
 
+/// The copies of the sockets that a later process would inherit. While one of them is open, the
+/// kernel lets clients connect to it.
+type Kept = Arc<Mutex<Vec<OwnedFd>>>;
+
 /// The gateway as one of pingora's services.
 struct EdgeService {
     table: Option<RouteTable>,
     names: Vec<String>,
+    kept: Kept,
     running: Arc<Mutex<Option<Running>>>,
     outcome: Arc<Mutex<Option<StartError>>>,
     failed: watch::Sender<bool>,
@@ -73,7 +80,7 @@ impl Service for EdgeService {
         let started = {
             // Workers are threads of our own: each wants its own socket and its own runtime.
             let mut guard = fds.as_ref().map(|fds| fds.lock());
-            let mut heir = guard.as_mut().map(|fds| Heir(fds));
+            let mut heir = guard.as_mut().map(|fds| Heir { fds, kept: &self.kept });
             let inheritance = heir.as_mut().map(|heir| heir as &mut dyn Inheritance);
             Bound::bind(&table.gateway, inheritance).and_then(|bound| start_on(table, bound))
         };
@@ -101,11 +108,14 @@ impl Service for EdgeService {
 }
 
 /// pingora's table of sockets, as the edge sees it.
-struct Heir<'f>(&'f mut Fds);
+struct Heir<'f> {
+    fds: &'f mut Fds,
+    kept: &'f Kept,
+}
 
 impl Inheritance for Heir<'_> {
     fn take(&mut self, name: &str) -> Option<TcpListener> {
-        let inherited = *self.0.get(name)?;
+        let inherited = *self.fds.get(name)?;
         #[expect(unsafe_code, reason = "the descriptor came over the upgrade socket and is ours")]
         // SAFETY: pingora received this descriptor for us and keeps it only as a number; nobody
         // else closes it, and it is taken once.
@@ -118,10 +128,8 @@ impl Inheritance for Heir<'_> {
 
     fn leave(&mut self, name: &str, listener: &TcpListener) {
         if let Ok(copy) = listener.as_fd().try_clone_to_owned() {
-            let raw = copy.as_raw_fd();
-            // Held open until the process ends: it is what a later process inherits.
-            let _ = copy.into_raw_fd();
-            self.0.add(name.to_owned(), raw);
+            self.fds.add(name.to_owned(), copy.as_raw_fd());
+            lock(self.kept).push(copy);
         }
     }
 }
@@ -129,6 +137,7 @@ impl Inheritance for Heir<'_> {
 /// Ends the process when it is told to, or when it could not start.
 struct Signals {
     running: Arc<Mutex<Option<Running>>>,
+    kept: Kept,
     failure: watch::Receiver<bool>,
 }
 
@@ -143,6 +152,8 @@ impl ShutdownSignalWatch for Signals {
         let running = lock(&self.running).take();
         if let Some(running) = running {
             tracing::info!("draining");
+            // Nobody inherits: whoever connects from now on has to be refused, not left to wait.
+            lock(&self.kept).clear();
             // Draining waits for threads; this runtime has nothing else to do.
             running.stop();
         }

@@ -267,6 +267,7 @@ fn look_at_timer(
             continue;
         }
         return match phase {
+            Phase::Head if link.progress.owes() => Poll::Ready(End::Cut),
             Phase::Head => Poll::Ready(End::HeadLate),
             Phase::Idle | Phase::Busy => {
                 // Between two requests there is nothing to lose: say goodbye properly.

@@ -24,7 +24,7 @@ use super::hub::Stage;
 use super::worker::Worker;
 use crate::answer::{Answer, Manner};
 use crate::callers::Peer;
-use crate::exchange::{Entropy, Setting, exchange};
+use crate::exchange::{Entropy, Setting, correlation_for_the_answer, exchange};
 use crate::fault::Fault;
 use crate::ids::CorrelationId;
 use crate::record::{Connection, Record};
@@ -56,10 +56,18 @@ impl Entropy for Random {
 
 /// Serves one request.
 pub(super) fn serve(link: &Rc<Link>, request: Request<Incoming>) -> Served {
-    let fate = Rc::new(Fate::default());
     link.progress.begin();
-    let exchange = Box::pin(run(link.clone(), fate.clone(), request));
-    Served { exchange: Some(exchange), fate, link: link.clone() }
+    Served { request: Some(request), exchange: None, fate: Rc::default(), link: link.clone() }
+}
+
+/// Writes the record of a request whose caller left before anybody looked at it.
+fn note_unheard(link: &Link, fate: Rc<Fate>, request: &Request<Incoming>) {
+    let mut record = Record::default();
+    record.correlation =
+        Some(correlation_for_the_answer(request.headers(), &mut Random, &mut record));
+    let protocol = protocol(request.version());
+    let line = Line { peer: link.peer_text.clone(), protocol, tls: link.tls };
+    drop(Entry { record, worker: &link.worker, line, started: Instant::now(), fate });
 }
 
 /// Writes the record and the answer of a request that never became one: its head was refused.
@@ -178,6 +186,8 @@ type Running = Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>;
 /// An exchange under way. Dropped early (the caller left), it is finished in the background once a
 /// bank may have seen its request, and given up otherwise.
 pub(super) struct Served {
+    /// The request, until it is first looked at.
+    request: Option<Request<Incoming>>,
     exchange: Option<Running>,
     fate: Rc<Fate>,
     link: Rc<Link>,
@@ -187,6 +197,10 @@ impl Future for Served {
     type Output = Result<Response<Full<Bytes>>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(request) = self.request.take() {
+            let exchange = run(self.link.clone(), self.fate.clone(), request);
+            self.exchange = Some(Box::pin(exchange));
+        }
         let Some(exchange) = &mut self.exchange else { return Poll::Pending };
         let Poll::Ready(response) = exchange.as_mut().poll(cx) else { return Poll::Pending };
         self.exchange = None;
@@ -197,10 +211,17 @@ impl Future for Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let Some(exchange) = self.exchange.take() else { return };
+        let (request, exchange) = (self.request.take(), self.exchange.take());
+        if request.is_none() && exchange.is_none() {
+            return;
+        }
         self.link.progress.end(Instant::now());
         self.link.resets.set(self.link.resets.get() + 1);
         self.fate.leave();
+        if let Some(request) = request {
+            note_unheard(&self.link, self.fate.clone(), &request);
+        }
+        let Some(exchange) = exchange else { return };
         if self.fate.is_sent() && self.link.worker.alive.load(Ordering::Relaxed) {
             tokio::task::spawn_local(async move {
                 exchange.await;

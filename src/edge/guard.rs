@@ -53,11 +53,13 @@ pub(super) struct Progress {
     /// Set when the deadline moved closer than the one that the driver last saw.
     hurry: Cell<bool>,
     in_flight: Cell<u32>,
+    /// Whether a part of a head waits for the rest.
+    head_begun: Cell<bool>,
     fault: RefCell<Option<Fault>>,
-    /// Part of a head has come.
-    partial: Cell<bool>,
-    /// Who is to look at a bad head once nothing is in flight.
-    postponed: RefCell<Option<Waker>>,
+    /// Whether bytes of an answer may still be on their way to the socket.
+    unwritten: Cell<bool>,
+    /// Whoever waits for the answers under way to be gone.
+    waits: RefCell<Option<Waker>>,
 }
 
 impl Progress {
@@ -67,9 +69,10 @@ impl Progress {
             since: Cell::new(now),
             hurry: Cell::new(false),
             in_flight: Cell::new(0),
+            head_begun: Cell::new(false),
             fault: RefCell::new(None),
-            partial: Cell::new(false),
-            postponed: RefCell::new(None),
+            unwritten: Cell::new(false),
+            waits: RefCell::new(None),
         })
     }
 
@@ -89,21 +92,26 @@ impl Progress {
         self.in_flight.set(self.in_flight.get() + 1);
     }
 
-    /// An exchange ended; the connection may be idle from now on, or wait for the rest of a head
-    /// that began behind it.
+    /// An exchange ended; the connection may be idle from now on.
     pub(super) fn end(&self, now: Instant) {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
-        let partial = self.partial.get();
-        self.enter(if partial { Phase::Head } else { Phase::Idle }, now);
-        self.hurry.set(self.hurry.get() || partial);
-        if let Some(waker) = self.postponed.take() {
-            waker.wake();
-        }
+        // The next head may have begun while this exchange was under way: its time starts now.
+        let begun = self.in_flight.get() == 0 && self.head_begun.get();
+        self.enter(if begun { Phase::Head } else { Phase::Idle }, now);
+        self.hurry.set(self.hurry.get() || begun);
+        self.wake();
     }
 
-    /// Exchanges under way.
-    pub(super) fn in_flight(&self) -> u32 {
-        self.in_flight.get()
+    /// Whether an answer is owed, or not all of it is written. A last word would get between its
+    /// bytes.
+    pub(super) fn owes(&self) -> bool {
+        self.in_flight.get() > 0 || self.unwritten.get()
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waits.take() {
+            waker.wake();
+        }
     }
 
     /// The fault that ended the connection, for the driver to answer.
@@ -132,6 +140,9 @@ pub(super) struct Guard<S> {
     /// Bytes of the current body that are still to come.
     body_left: u64,
     scan: Scan,
+    /// What ended the connection. No byte after it is looked at again: a scan that has failed
+    /// must not be asked once more.
+    doomed: Option<Fault>,
 }
 
 impl<S> Guard<S> {
@@ -151,6 +162,7 @@ impl<S> Guard<S> {
             released: 0,
             body_left: 0,
             scan: Scan::default(),
+            doomed: None,
         }
     }
 
@@ -172,7 +184,6 @@ impl<S> Guard<S> {
             }
             let Some(head) = self.scan.read(waiting, &self.limits)? else { return Ok(()) };
             self.scan = Scan::default();
-            self.progress.partial.set(false);
             self.released = head.bytes;
             self.body_left = head.body_bytes;
         }
@@ -222,19 +233,22 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
         cx: &mut Context<'_>,
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        self.progress.head_begun.set(false);
         loop {
             if self.released > 0 {
                 self.give(&mut cursor);
                 return Poll::Ready(Ok(()));
             }
-            if let Err(fault) = self.release() {
-                if self.progress.in_flight() > 0 {
-                    // A pipelined request is bad; the one before it gets its answer first. No byte
-                    // will come that could wake the library then.
-                    self.progress.postponed.replace(Some(cx.waker().clone()));
+            if self.doomed.is_none() {
+                self.doomed = self.release().err();
+            }
+            if self.doomed.is_some() {
+                if self.progress.owes() {
+                    // A pipelined request is bad; the one before it gets its answer first.
+                    self.progress.waits.replace(Some(cx.waker().clone()));
                     return Poll::Pending;
                 }
-                self.progress.fault.replace(Some(fault));
+                self.progress.fault.replace(self.doomed.clone());
                 return Poll::Ready(Ok(()));
             }
             if self.released > 0 {
@@ -249,9 +263,9 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    let partial = !self.waiting().is_empty() && self.body_left == 0;
-                    self.progress.partial.set(partial);
-                    self.progress.hurry.set(self.progress.hurry.get() || partial);
+                    let head_is_late = !self.waiting().is_empty() && self.body_left == 0;
+                    self.progress.hurry.set(self.progress.hurry.get() || head_is_late);
+                    self.progress.head_begun.set(head_is_late);
                     return Poll::Pending;
                 }
             }
@@ -265,11 +279,16 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Guard<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.progress.unwritten.set(true);
         Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        if flushed.is_ready() && self.progress.unwritten.replace(false) {
+            self.progress.wake();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -285,6 +304,7 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Guard<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.progress.unwritten.set(true);
         Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
     }
 }

@@ -133,7 +133,7 @@ impl Worker {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = self.hub.leaving() => return Ok(()),
+                () = self.hub.leaving() => return self.let_in_the_last(listener, ear.tls),
             };
             match accepted {
                 Ok((socket, from)) => self.let_in(socket, from, ear.tls),
@@ -144,6 +144,21 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Lets in who has connected and waits: a listener that closes resets them.
+    fn let_in_the_last(
+        self: &Rc<Self>,
+        listener: tokio::net::TcpListener,
+        tls: bool,
+    ) -> io::Result<()> {
+        // The kernel is asked, not tokio: its readiness may lag behind.
+        let listener = listener.into_std()?;
+        while let Ok((socket, from)) = listener.accept() {
+            socket.set_nonblocking(true)?;
+            self.let_in(TcpStream::from_std(socket)?, from, tls);
+        }
+        Ok(())
     }
 
     /// Admits a connection, or drops it at a limit.

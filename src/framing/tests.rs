@@ -82,6 +82,39 @@ fn broken_request_lines_are_refused() {
     assert!(malformed("GET / HTTP/1.1\nHost: hub\n\n"));
 }
 
+/// Each of these passed, and the library then closed with a bare 400 of its own, or read something
+/// else than was sent.
+#[test]
+fn a_target_that_the_library_could_not_read_is_refused_here() {
+    for target in ["/<x>", "/`", "/x#y", "/#", "http://[::1/", "http://a:b:c/"] {
+        let host = target.strip_prefix("http://").map_or("h", |rest| rest.trim_end_matches('/'));
+        let head = format!("POST {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert!(malformed(&head), "{target}");
+    }
+    for target in ["/a?b=%20&c='d'", "/\"{}|^\\", "*", "http://[::1]:80/x", "http://h?q"] {
+        let rest = target.strip_prefix("http://").unwrap_or("h");
+        let host = rest.split(['/', '?']).next().unwrap();
+        let head = format!("POST {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert!(read(&head).unwrap().is_some(), "{target}");
+        assert!(target.parse::<http::Uri>().is_ok(), "{target}");
+    }
+}
+
+proptest! {
+    /// What is let through is what `http` can read: the library never refuses by itself.
+    #[test]
+    fn every_target_that_passes_is_one_that_the_library_reads(
+        target in "(/|http://|https://)[!-~]{0,12}",
+    ) {
+        let rest = target.split_once("://").map_or("h", |(_, rest)| rest);
+        let host = rest.split(['/', '?']).next().unwrap();
+        let head = format!("POST {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        if matches!(read(&head), Ok(Some(_))) {
+            prop_assert!(target.parse::<http::Uri>().is_ok(), "{}", target);
+        }
+    }
+}
+
 #[test]
 fn host_is_one_and_agrees_with_an_absolute_target() {
     assert!(malformed("GET / HTTP/1.1\r\n\r\n"));

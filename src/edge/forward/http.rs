@@ -197,6 +197,7 @@ impl Line {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Fault::ResponseMalformed("101"));
         }
+        check_framing(&head.headers)?;
         let bytes_max = self.target.response_bytes_max;
         if body.size_hint().lower() > bytes_max as u64 {
             return Err(Fault::ResponseTooLarge);
@@ -214,6 +215,19 @@ impl Line {
         }
         let body = if more.is_empty() { first } else { [first, more.freeze()].concat().into() };
         Ok(ProviderAnswer { status: head.status, headers: head.headers, body })
+    }
+}
+
+/// An answer has one length. The library believes `Transfer-Encoding` where `Content-Length` stands
+/// beside it, and hands a coding that it can't undo through as it is (RFC 9112 section 6.3).
+fn check_framing(headers: &http::HeaderMap) -> Result<(), Fault> {
+    let mut codings = headers.get_all(http::header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Ok(()) };
+    let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+    if chunked && !headers.contains_key(http::header::CONTENT_LENGTH) {
+        Ok(())
+    } else {
+        Err(Fault::ResponseMalformed("framing"))
     }
 }
 
@@ -251,4 +265,28 @@ fn head_fault(error: &hyper::Error) -> Fault {
 /// What an error inside the answer's body means.
 fn body_fault(error: &hyper::Error) -> Fault {
     if error.is_parse() { Fault::ResponseMalformed("body") } else { Fault::ResponseTruncated }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_with_two_lengths_or_a_coding_that_nobody_undoes_is_refused() {
+        let framing = |fields: &[(&'static str, &'static str)]| {
+            let mut headers = http::HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            check_framing(&headers)
+        };
+        let refused = Err(Fault::ResponseMalformed("framing"));
+        assert_eq!(framing(&[("content-length", "5")]), Ok(()));
+        assert_eq!(framing(&[("transfer-encoding", "Chunked")]), Ok(()));
+        assert_eq!(framing(&[("transfer-encoding", "chunked"), ("content-length", "5")]), refused);
+        assert_eq!(framing(&[("transfer-encoding", "gzip")]), refused);
+        assert_eq!(framing(&[("transfer-encoding", "gzip, chunked")]), refused);
+        let twice = [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
+        assert_eq!(framing(&twice), refused);
+    }
 }

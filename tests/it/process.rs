@@ -1,0 +1,78 @@
+//! The program itself, in a process of its own: what only the chassis does.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::world::now;
+
+/// A gateway that listens in plain HTTP; killed when it is dropped.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Process {
+    fn start() -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (address, admin) = (free(), free());
+        let folder = tempfile::tempdir().unwrap();
+        let table = folder.path().join("routes.toml");
+        let text = format!(
+            "[gateway]\ninsecure_plain_listen = \"{address}\"\nadmin = \"{admin}\"\n\
+             insecure_header_identity = true\nworkers = 2\n[[api]]\ncontract = \"blink-fi\"\n\
+             [[client]]\nid = \"C\"\ntargets = [\"*\"]\n\
+             [[target]]\nid = \"T\"\nupstream = \"https://bank.test\"\n"
+        );
+        std::fs::write(&table, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_corgate"));
+        let child = command.args(["run", "--config"]).arg(&table).stderr(Stdio::null());
+        let process = Self { child: child.spawn().unwrap(), address, _folder: folder };
+        let started = now();
+        while TcpStream::connect(address).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "it does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        process
+    }
+
+    fn terminate(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_process_that_drains_refuses_new_connections_and_finishes_what_it_began() {
+    let process = Process::start();
+    let mut under_way = TcpStream::connect(process.address).unwrap();
+    under_way.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = "POST /oauth/token HTTP/1.1\r\nHost: h\r\nUser-Agent: t\r\nX-CorAPI-Client-ID: C\r\n\
+                X-CorAPI-Target-ID: T\r\n\
+                X-Correlation-ID: drain\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Expect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+    under_way.write_all(head.as_bytes()).unwrap();
+    let mut interim = [0; 25];
+    under_way.read_exact(&mut interim).unwrap();
+    process.terminate();
+    let told = now();
+    // Not let in and left to wait: refused, though the process still lives.
+    while TcpStream::connect(process.address).is_ok() {
+        assert!(told.elapsed() < Duration::from_secs(3), "it still takes connections");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    under_way.write_all(b"a=b").unwrap();
+    let mut answer = String::new();
+    under_way.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+}
