@@ -36,11 +36,13 @@ mod body;
 mod compile;
 mod head;
 mod media;
+mod native;
 mod rule;
 
 pub use body::{BodyRules, Waivers};
 pub use compile::CompileError;
 pub use head::{AuthorizationPolicy, HeadRules};
+pub use native::{Credentials, ErrorFormat, Failure, FailureRule, FaultStyle, NativeRules};
 
 use http::Method;
 
@@ -58,6 +60,36 @@ pub struct Contract {
     pub version: Name,
     /// Every path and method of the document.
     pub operations: Vec<Operation>,
+    /// How faults are told, where the document is a system's own (`x-corgate-native`).
+    pub native: Option<FaultStyle>,
+}
+
+/// What an operation is to corgate.
+#[derive(Debug)]
+pub enum Kind {
+    /// A call of the consent flow, which dialects can say to any target (`x-corgate-call`).
+    Consent(Call),
+    /// An endpoint of the system that the document is of: forwarded as it is.
+    Native(Box<NativeRules>),
+}
+
+/// What an operation is called in metrics: a call, or the `operationId` of a native one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Label {
+    /// A call of the consent flow.
+    Call(Call),
+    /// A native operation.
+    Native(Name),
+}
+
+impl Label {
+    /// The label's text. No native operation has the name of a call.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Call(call) => call.as_str(),
+            Self::Native(id) => id,
+        }
+    }
 }
 
 /// One path and method, with its rules.
@@ -65,8 +97,8 @@ pub struct Contract {
 pub struct Operation {
     /// `operationId`.
     pub id: Name,
-    /// Which call of the consent flow it is (`x-corgate-call`).
-    pub call: Call,
+    /// A call of the consent flow, or native.
+    pub kind: Kind,
     /// The HTTP method.
     pub method: Method,
     /// The path below the base path, starting with `/`.
@@ -84,9 +116,12 @@ pub struct Operation {
 
 impl Contract {
     /// The names and documents that are built in.
-    pub const BUILT_IN: [(&'static str, &'static str); 2] = [
+    pub const BUILT_IN: [(&'static str, &'static str); 5] = [
         ("blink-fi", include_str!("../contracts/blink-fi.yaml")),
         ("blink-six", include_str!("../contracts/blink-six.yaml")),
+        ("flinks", include_str!("../contracts/flinks.yaml")),
+        ("konsentus", include_str!("../contracts/konsentus.yaml")),
+        ("oxlin", include_str!("../contracts/oxlin.yaml")),
     ];
 
     /// Compiles an OpenAPI 3.x document, YAML or JSON.
@@ -110,10 +145,55 @@ impl Contract {
             }
             allow.push(operation.method.as_str());
         }
+        if allow.is_empty() && self.native.is_some() {
+            return self.find_template(method, path);
+        }
         if allow.is_empty() {
             Err(Fault::PathUnknown)
         } else {
             Err(Fault::MethodRefused(allow.join(", ").into()))
+        }
+    }
+
+    /// Looks among the templates: an exact path wins over them (OpenAPI 3.1 section 4.8.8.1).
+    fn find_template(&self, method: &Method, path: &str) -> Result<&Operation, Fault> {
+        let mut allow: Vec<&str> = Vec::new();
+        let has_path = |operation: &&Operation| operation.native().is_some_and(|n| n.matches(path));
+        for operation in self.operations.iter().filter(has_path) {
+            if operation.method == method {
+                return Ok(operation);
+            }
+            allow.push(operation.method.as_str());
+        }
+        match allow.is_empty() {
+            true => Err(Fault::PathUnknown),
+            false => Err(Fault::MethodRefused(allow.join(", ").into())),
+        }
+    }
+}
+
+impl Operation {
+    /// The call, where it is one of the consent flow.
+    pub const fn call(&self) -> Option<Call> {
+        match &self.kind {
+            Kind::Consent(call) => Some(*call),
+            Kind::Native(_) => None,
+        }
+    }
+
+    /// The native rules, where it is native.
+    pub const fn native(&self) -> Option<&NativeRules> {
+        match &self.kind {
+            Kind::Consent(_) => None,
+            Kind::Native(rules) => Some(rules),
+        }
+    }
+
+    /// What it is called in metrics.
+    pub fn label(&self) -> Label {
+        match &self.kind {
+            Kind::Consent(call) => Label::Call(*call),
+            Kind::Native(_) => Label::Native(self.id.clone()),
         }
     }
 }

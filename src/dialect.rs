@@ -6,6 +6,7 @@
 
 mod blink;
 pub mod held;
+pub mod native;
 pub mod told;
 
 use bytes::Bytes;

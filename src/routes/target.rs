@@ -63,7 +63,9 @@ fn read(
     let _ = section.choice("dialect");
     let allow_private_addresses = section.flag("allow_private_addresses");
     let upstream = read_upstream(section, allow_private_addresses);
-    let paths = read_paths(section);
+    let base_path = section.parse("base_path", grammar::parse_base_path);
+    let base_path = base_path.map_or_else(|| Arc::from(""), |path: At<Name>| path.value);
+    let paths = read_paths(section, &base_path);
     let tls = read_tls(section, defaults, &upstream);
     let headers = headers::read(section);
     let tuning = tuning::Tuning::read(section, defaults);
@@ -76,6 +78,7 @@ fn read(
         translation: Translation::default(),
         upstream,
         auth_upstream: Vec::new(),
+        base_path,
         paths,
         tls: shared.tls(tls),
         http: tuning.http,
@@ -132,9 +135,7 @@ fn check_origin(origin: &Origin, plain_allowed: bool, private_allowed: bool) -> 
     Ok(())
 }
 
-fn read_paths(section: &Reader<'_>) -> Paths {
-    let base_path = section.parse("base_path", grammar::parse_base_path);
-    let base_path = base_path.map_or_else(|| Arc::from(""), |path: At<Name>| path.value);
+fn read_paths(section: &Reader<'_>, base_path: &str) -> Paths {
     let written = section.table("paths", &reference::PATHS);
     let path = |key, below: &str| match &written {
         Some(paths) if paths.is_false(key) => None,

@@ -1,0 +1,1 @@
+//! What native documents compile to, and what their operations accept.
