@@ -16,7 +16,8 @@ use crate::ask::Ask;
 /// Values shorter than this could stand in a log by chance.
 const SECRET_BYTES_MIN: usize = 8;
 /// Parameters that are no secrets.
-const PUBLIC: [&str; 5] = ["client_id", "grant_type", "redirect_uri", "token_type_hint", "padding"];
+const PUBLIC: [&str; 6] =
+    ["client_id", "grant_type", "redirect_uri", "token_type_hint", "padding", "provider_id"];
 
 /// The notes of a world, shared by all that talk in it.
 #[derive(Debug, Clone, Default)]
