@@ -31,6 +31,40 @@
 //! | `x-corgate-refusal` | a header or form property | the `error_description` for a value that breaks the schema. Without it: `{name} is malformed`; in forms more precise for `maxLength` (`{name} must be at most {n} characters`) and `enum` (`{name} must be {a} or {b}`) |
 //! | `x-corgate-waiver` | a required form property | `username_on_refresh`: a client's entry may make it optional. On a branch's property it holds for that branch |
 //! | `x-corgate-error` | a form property | `unsupported_grant_type`: the `error` for a value outside its `enum`, or that chooses no branch; else `invalid_request` |
+//!
+//! # Documents of a system's own
+//!
+//! `x-corgate-native: true` at the top makes every operation a native one: nothing is translated,
+//! the call is checked and its bytes are forwarded. Such operations have no `x-corgate-call`, and
+//! understand more:
+//!
+//! - **Paths** with templates, `/keys/{id}`. A parameter is one whole segment, decoded for its
+//!   schema; `.`, `..` and encoded slashes are none. An exact path wins over a template.
+//! - **Query parameters**: string schemas; those that are not declared travel on. `get`, `put`,
+//!   `post` and `delete`.
+//! - **Bodies** that are absent, optional, forms or JSON, one schema for each media type: `object`
+//!   (`properties`, `required`, `additionalProperties`, `oneOf` with a `discriminator` and its
+//!   `mapping`, `oneOf` of `required` alone: exactly one of these sets), `array` (`items`,
+//!   `minItems`, `maxItems`), `string`, `boolean`, `integer` and `number` (`minimum`, `maximum`).
+//!   JSON is read strictly and nests at most 32 deep; a name may stand twice, and each is checked.
+//! - **Security**: `http` `basic` and `bearer`, and a choice between them or none.
+//! - **Headers of answers** pass where they are declared. Names with an underscore are let in where
+//!   the operation declares them, and nowhere else.
+//!
+//! | extension | on | meaning |
+//! |---|---|---|
+//! | `x-corgate-errors` | the document, an operation | `oauth` (if left out), `konsentus` or `fdx`: the words of refusals |
+//! | `x-corgate-failures` | the document, an operation | what fails with a status of its own: `bearer`, `client` (every other `invalid_client`), `media_type`; each `{status, error}`, `error` may be left out. An operation's replaces the document's |
+//! | `x-corgate-report` | an operation | `all`: every wrong field in one refusal, not the first alone |
+//! | `x-corgate-redirect-errors` | an operation | `true`: the query's `client_id` must be the caller's and its `redirect_uri` one of the caller's entry; then refusals are redirects there with `error`, `error_description` and `state` (RFC 6749 section 4.1.2.1) |
+//! | `x-corgate-host` | an operation | `auth`: it goes to the target's authorization host, where it has one |
+//! | `x-corgate-basic-replaces` | an operation | names of body members that Basic credentials stand for: either those or these |
+//! | `x-corgate-content-type` | a body | `optional`: without the header it is of the first media type |
+//! | `x-corgate-read-as` | a media type | `json`: read as JSON, whatever it is called |
+//! | `x-corgate-refusal` | a schema | as above |
+//! | `x-corgate-error` | a schema | `unsupported_grant_type`, `unsupported_response_type`, `invalid_scope`, or `invalid_client` (also where it is missing): the `error` for a value that breaks it |
+//! | `x-corgate-unique` | an array | the member that is different in each item |
+//! | `x-corgate-pgp-needs` | an object | the member that must be there if any text within is PGP-armoured |
 
 mod body;
 mod compile;

@@ -1,6 +1,7 @@
 //! What compiles, and what each mistake in a document is told as.
 
 mod forms;
+mod native;
 mod references;
 
 use proptest::prelude::*;
