@@ -44,8 +44,9 @@
 //!   `post` and `delete`.
 //! - **Bodies** that are absent, optional, forms or JSON, one schema for each media type: `object`
 //!   (`properties`, `required`, `additionalProperties`, `oneOf` with a `discriminator` and its
-//!   `mapping`, `oneOf` of `required` alone: exactly one of these sets), `array` (`items`,
-//!   `minItems`, `maxItems`), `string`, `boolean`, `integer` and `number` (`minimum`, `maximum`).
+//!   `mapping`, or of sets: `required`, and `properties` that are `false` or a flag's `const`),
+//!   `array` (`items`, `minItems`, `maxItems`), `string`, `boolean`, `integer` and `number`
+//!   (`minimum`, `maximum`).
 //!   JSON is read strictly and nests at most 32 deep; a name may stand twice, and each is checked.
 //! - **Security**: `http` `basic` and `bearer`, and a choice between them or none.
 //! - **Headers of answers** pass where they are declared. Names with an underscore are let in where

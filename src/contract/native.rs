@@ -19,7 +19,7 @@ use crate::oauth::form::Form;
 
 pub(super) use json::Json;
 pub(super) use path::{PathParameter, Segment, Template};
-pub(super) use shape::{Choice, ObjectRule, Rule, Shape, ValueError};
+pub(super) use shape::{Choice, Condition, ObjectRule, Rule, Shape, ValueError};
 
 /// In which words a native contract refuses (`x-corgate-errors`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -71,13 +71,14 @@ impl Stage {
     /// bytes, and the client what the system says. Gives what was heard, and the last answer.
     #[track_caller]
     pub(crate) fn passes(&self, ask: &Ask, said: Said) -> (Received, Answer) {
-        *self.script.0.lock().unwrap() = said.clone();
+        let (status, body) = (said.status, said.body.clone());
+        *self.script.0.lock().unwrap() = said;
         let mut last = None;
         for http in [Http::One, Http::Two] {
             let before = self.heard().len();
             let answer = self.world.call(http, ask.clone());
-            assert_eq!(answer.status, said.status, "{answer:?}");
-            assert_eq!(answer.body, said.body);
+            assert_eq!(answer.status, status, "{answer:?}");
+            assert_eq!(answer.body, body);
             assert_eq!(answer.header("x-corapi-source"), Some("PROVIDER"), "{answer:?}");
             let heard = self.heard();
             assert_eq!(heard.len(), before + 1);
@@ -201,6 +202,16 @@ fn a_suspended_or_unknown_client_and_a_target_in_maintenance_are_refused() {
     let nobody = corgate::sim::client::Client::tls(world.address(0), client.unwrap());
     world.client_with(Http::One, nobody).call(ask).logged("certificate_missing").platform(401);
     world.bank_heard(0);
+}
+
+#[test]
+fn a_switch_of_protocols_is_refused() {
+    let stage = Stage::new("oxlin");
+    *stage.script.0.lock().unwrap() = said(101, "").with("Upgrade", "odd");
+    let ask = Ask::native("GET", "/native/keys/1", "").with("Authorization", "Bearer a-token-1");
+    let answer = stage.world.call(Http::One, ask).logged("response_malformed");
+    assert_eq!(answer.status, 502);
+    assert_eq!(answer.json()["error"], "server_error");
 }
 
 #[test]

@@ -20,6 +20,9 @@ const PGP: &str = "\
     ";
 
 const CREDENTIALS: &str = "/connections/18902/channels/embedded1/user_input";
+/// The client makes the connection itself.
+const OWN_CALLBACK: &str = r#"{"use_client_redirect":true,
+    "redirect_uri":"https://app.example/cb","redirect_state":"my%20state"}"#;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// An API call as `curl` sends the seed's samples: a Bearer token and nothing else.
@@ -70,7 +73,7 @@ fn takes_json(stage: &Stage, ask: &Ask, status: u16, location: Option<&str>) {
 #[track_caller]
 fn refuses_bodies(stage: &Stage, ask: &Ask, bodies: &[(&str, &str)]) {
     for (body, sentence) in bodies {
-        let missing = sentence.ends_with("is required") && !sentence.starts_with("exactly");
+        let missing = sentence.ends_with("is required");
         let fault = if missing { "parameter_missing" } else { "parameter_malformed" };
         let answer = stage.refuses(&ask.clone().body(body), 400, fault);
         assert_eq!(answer.json()["error_description"], *sentence, "{body}");
@@ -148,8 +151,6 @@ fn authorize_url_passes_in_both_spellings_and_its_location_comes_back() {
         "{ \"connection_id\" : \"123\", \"channel_definition_id\" : \"redirect1\",",
         1,
     );
-    let own = r#"{"use_client_redirect":true,"redirect_uri":"https://app.example/cb",
-        "redirect_state":"my%20state"}"#;
     let location = "https://hsbc.fr/ca-paris/authorize?response_type=code\
         &client_id=psdfr-bdf-16928&redirect_uri=https%3A%2F%2Fembed.oxlin.io%2Foauth2%2Faisp\
         &scope=aisp%20extended_transaction_history&state=s";
@@ -160,10 +161,19 @@ fn authorize_url_passes_in_both_spellings_and_its_location_comes_back() {
         (channels, hsbc),
         (definitions, hsbc),
         (definitions, &update),
-        (definitions, own),
+        (definitions, OWN_CALLBACK),
+        (definitions, r#"{"redirect_uri":"https://app.example/cb"}"#),
+        (definitions, &hsbc.replacen('{', "{\"use_client_redirect\":false,", 1)),
     ] {
         takes_json(&stage, &api("POST", path, body), 201, Some(location));
     }
+}
+
+#[test]
+fn authorize_url_is_refused_for_a_pipe_and_for_two_callbacks() {
+    let stage = Stage::new("oxlin");
+    let definitions = "/providers/119/channel_definitions/100/authorize_url";
+    let own = OWN_CALLBACK;
     let state = |state: &str| {
         let body = own.replace("my%20state", state);
         stage.refuses(&api("POST", definitions, &body), 400, "parameter_malformed")
@@ -173,7 +183,7 @@ fn authorize_url_passes_in_both_spellings_and_its_location_comes_back() {
         assert_eq!(state(bad).json()["error_description"], sentence, "{bad}");
     }
     let params = r#""widget_params":{"access_token":"a","client_id":"b","client_secret":"c"}"#;
-    let exactly = "exactly one of widget_params, use_client_redirect and redirect_uri is required";
+    let exactly = "redirect_uri is required, and widget_params only without client redirect";
     refuses_bodies(
         &stage,
         &api("POST", definitions, ""),
@@ -199,7 +209,7 @@ fn authorize_url_passes_in_both_spellings_and_its_location_comes_back() {
             ),
         ],
     );
-    let encoded = api("POST", "/providers/..%2f/channels/1/authorize_url", by_channel);
+    let encoded = api("POST", "/providers/..%2f/channels/1/authorize_url", own);
     stage.refuses_oauth(&encoded, 404, "invalid_request", "path_unknown");
 }
 
@@ -248,7 +258,7 @@ fn connections_are_created_and_updated() {
     let create = format!(
         "{{\n\"provider_id\": \"87\",\n\"key_id\": \"k-1\",\n\"credentials\": [\n\
          {{ \"id\": \"300\", \"value\": \"dev\" }},\n{{ \"id\": \"301\", \"value\": \"{PGP}\" }},\n\
-         {{ \"id\": \"302\", \"value\": \"https://www.dropbox.com/s/2j3d/sanity.txt?dl=1\" }}\n]\n}}"
+         {{ \"id\": \"302\", \"value\": \"https://www.dropbox.com/sanity.txt?dl=1\" }}\n]\n}}"
     );
     let ask = api("POST", "/connections", &create);
     takes_json(&stage, &ask, 201, Some("/connections/18902"));

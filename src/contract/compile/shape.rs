@@ -6,7 +6,7 @@
 use super::node::{Compiler, Fields, Node};
 use super::text::{SCHEMA_DOCUMENTATION, read_refusal, read_text};
 use crate::contract::body::is_sentence;
-use crate::contract::native::{Choice, ObjectRule, Rule, Shape, ValueError};
+use crate::contract::native::{Choice, Condition, ObjectRule, Rule, Shape, ValueError};
 use crate::contract::rule::TextRule;
 use crate::fault::Name;
 use crate::oauth::ErrorCode;
@@ -195,7 +195,30 @@ pub(super) fn read_names<'d>(compiler: &mut Compiler<'d>, node: Option<&Node<'d>
     names
 }
 
-/// `oneOf`: by a discriminator, or a list of `required`.
+/// One set of a `oneOf` without a discriminator: which members are there, and which are not.
+fn read_set<'d>(compiler: &mut Compiler<'d>, node: &Node<'d>) -> Option<Vec<(Name, Condition)>> {
+    let fields = compiler.fields(node, &["required", "properties"], &["description"])?;
+    let required = compiler.required(&fields, "required")?;
+    let names = read_names(compiler, Some(&required));
+    let mut set: Vec<_> = names.into_iter().map(|name| (name, Condition::Present)).collect();
+    for (name, property) in fields.get("properties").map_or(Vec::new(), |p| compiler.entries(&p)) {
+        if property.value.as_bool() == Some(false) {
+            set.push((name.into(), Condition::Absent));
+            continue;
+        }
+        let Some(fields) = compiler.fields(&property, &["const"], &[]) else { continue };
+        match fields.get("const").and_then(|node| node.value.as_bool()) {
+            Some(flag) => set.push((name.into(), Condition::Is(flag))),
+            None => {
+                let message = "not supported yet: only `false`, and `const` of a flag";
+                compiler.error(&property.pointer, message);
+            }
+        }
+    }
+    Some(set)
+}
+
+/// `oneOf`: by a discriminator, or sets of conditions.
 fn read_one_of<'d>(
     compiler: &mut Compiler<'d>,
     fields: &Fields<'d>,
@@ -219,11 +242,7 @@ fn read_one_of<'d>(
         }
     } else if let Some(one_of) = one_of {
         for item in compiler.items(&one_of) {
-            let Some(fields) = compiler.fields(&item, &["required"], &["description"]) else {
-                continue;
-            };
-            let Some(required) = compiler.required(&fields, "required") else { continue };
-            rule.exactly_one.push(read_names(compiler, Some(&required)));
+            rule.exactly_one.push(read_set(compiler, &item).unwrap_or_default());
         }
     }
 }

@@ -18,7 +18,7 @@ pub(in crate::contract) enum Json {
     /// `null`.
     Null,
     /// `true` or `false`.
-    Bool,
+    Bool(bool),
     /// A number, as near as a float is.
     Number(f64),
     /// A text.
@@ -68,7 +68,7 @@ impl Json {
             Self::Text(text) => wanted(text),
             Self::Array(items) => items.iter().any(|item| item.has_text(wanted)),
             Self::Object(members) => members.iter().any(|(_, value)| value.has_text(wanted)),
-            Self::Null | Self::Bool | Self::Number(_) => false,
+            Self::Null | Self::Bool(_) | Self::Number(_) => false,
         }
     }
 }
@@ -101,8 +101,8 @@ impl<'de> Visitor<'de> for Depth {
         Ok(Json::Null)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Json, E> {
-        Ok(Json::Bool)
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Json, E> {

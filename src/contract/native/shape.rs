@@ -71,10 +71,21 @@ pub(in crate::contract) struct ObjectRule {
     pub(in crate::contract) closed: bool,
     /// `oneOf` with a `discriminator`.
     pub(in crate::contract) choice: Option<Choice>,
-    /// `oneOf` of `required`: exactly one of these sets is there.
-    pub(in crate::contract) exactly_one: Vec<Vec<Name>>,
+    /// `oneOf` of conditions: exactly one of these sets holds.
+    pub(in crate::contract) exactly_one: Vec<Vec<(Name, Condition)>>,
     /// `x-corgate-pgp-needs`: the member that encrypted values need.
     pub(in crate::contract) pgp_needs: Option<Name>,
+}
+
+/// What a set of `oneOf` says of one member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::contract) enum Condition {
+    /// `required`.
+    Present,
+    /// `properties: {name: false}`.
+    Absent,
+    /// `properties: {name: {const: …}}`: if it is there, it is this.
+    Is(bool),
 }
 
 /// Shapes that the value of one member chooses between.
@@ -95,7 +106,7 @@ impl Rule {
             return;
         }
         let holds = match (&self.shape, value) {
-            (Shape::Any, _) | (Shape::Boolean, Json::Bool) => true,
+            (Shape::Any, _) | (Shape::Boolean, Json::Bool(_)) => true,
             (Shape::Text(rule), Json::Text(text)) => rule.check_text(text).is_ok(),
             (Shape::Number(whole, min, max), Json::Number(number)) => {
                 (min..=max).contains(&number) && !(*whole && number.fract() != 0.0)
@@ -106,7 +117,7 @@ impl Rule {
                     && unique.as_ref().is_none_or(|member| is_unique(list, member))
             }
             (Shape::Object(rule), Json::Object(members)) => {
-                rule.check(&self.name, value, members, wrong);
+                rule.check(self, value, members, wrong);
                 true
             }
             _ => false,
@@ -134,7 +145,13 @@ impl Rule {
 }
 
 impl ObjectRule {
-    fn check(&self, name: &Name, value: &Json, members: &[(String, Json)], wrong: &mut Vec<Fault>) {
+    fn check(
+        &self,
+        whole: &Rule,
+        value: &Json,
+        members: &[(String, Json)],
+        wrong: &mut Vec<Fault>,
+    ) {
         let branch = self.choice.as_ref().and_then(|choice| choice.find(value));
         let unchosen = self.choice.as_ref().filter(|_| branch.is_none());
         if let Some(choice) = unchosen {
@@ -158,20 +175,14 @@ impl ObjectRule {
             self.members.iter().chain(branched()).any(|(member, ..)| **member == *present)
         };
         if self.closed && !members.iter().all(|(present, _)| is_known(present)) {
-            let sentence = format!("{} has an unknown member", shown(name));
-            wrong.push(Fault::ParameterMalformed(name.clone(), sentence.into()));
+            let sentence = format!("{} has an unknown member", shown(&whole.name));
+            wrong.push(Fault::ParameterMalformed(whole.name.clone(), sentence.into()));
         }
-        self.check_sets(name, value, wrong);
+        let sets = &self.exactly_one;
+        if !sets.is_empty() && sets.iter().filter(|set| holds(set, value)).count() != 1 {
+            wrong.push(whole.broken());
+        }
         self.check_pgp(value, wrong);
-    }
-
-    fn check_sets(&self, name: &Name, value: &Json, wrong: &mut Vec<Fault>) {
-        let is_there = |set: &&Vec<Name>| set.iter().all(|member| value.get(member).is_some());
-        if !self.exactly_one.is_empty() && self.exactly_one.iter().filter(is_there).count() != 1 {
-            let sets: Vec<_> = self.exactly_one.iter().map(|set| set.join(" and ")).collect();
-            let sentence = format!("exactly one of {} is required", sets.join(", "));
-            wrong.push(Fault::ParameterMalformed(name.clone(), sentence.into()));
-        }
     }
 
     fn check_pgp(&self, value: &Json, wrong: &mut Vec<Fault>) {
@@ -186,9 +197,24 @@ impl ObjectRule {
 impl Choice {
     fn find(&self, value: &Json) -> Option<&ObjectRule> {
         let Some(Json::Text(chosen)) = value.get(&self.member) else { return None };
+        // Said twice and differently, nobody knows which of them will be read.
+        if !value.all(&self.member).all(|said| matches!(said, Json::Text(text) if text == chosen)) {
+            return None;
+        }
         let branch = self.branches.iter().find(|(value, _)| **value == **chosen);
         branch.map(|(_, rule)| rule)
     }
+}
+
+/// Whether a value keeps all conditions of a set.
+fn holds(set: &[(Name, Condition)], value: &Json) -> bool {
+    set.iter().all(|(member, condition)| match (condition, value.get(member)) {
+        (Condition::Present, found) => found.is_some(),
+        (Condition::Absent, found) => found.is_none(),
+        (Condition::Is(_), None) => true,
+        (Condition::Is(wanted), Some(Json::Bool(found))) => wanted == found,
+        (Condition::Is(_), Some(_)) => false,
+    })
 }
 
 fn shown(name: &str) -> &str {

@@ -130,6 +130,20 @@ fn each_of_two_members_of_one_name_is_checked() {
 }
 
 #[test]
+fn what_chooses_the_shape_is_said_once() {
+    let token = rules("flinks", "POST", "/api/v1/token");
+    let body = |second: &str| {
+        let body = format!(
+            r#"{{"grant_type":"client_credentials","client_id":"a","client_secret":"b",
+            "grant_type":"{second}"}}"#
+        );
+        wrong(token, "application/json", &body, Credentials::None)
+    };
+    assert_eq!(body("client_credentials"), []);
+    assert!(matches!(body("refresh_token").as_slice(), [Fault::GrantUnsupported(_)]));
+}
+
+#[test]
 fn no_body_means_none() {
     let revoke = rules("flinks", "DELETE", "/api/v1/revoke");
     assert_eq!(wrong(revoke, "", "", Credentials::Bearer), []);

@@ -54,7 +54,7 @@ fn a_native_document_compiles() {
     assert!(rules.takes_query() && !rules.takes_authorization() && !rules.reports_all);
     assert_eq!(rules.answer_fields, ["x-more"]);
     assert_eq!(
-        operation.head.declared().map(|name| name.as_str()).collect::<Vec<_>>(),
+        operation.head.declared().map(http::HeaderName::as_str).collect::<Vec<_>>(),
         ["odd_name"]
     );
 }
@@ -62,9 +62,11 @@ fn a_native_document_compiles() {
 #[test]
 fn every_extension_is_read_and_an_unknown_one_refused() {
     let top = "x-corgate-native: true\nx-corgate-errors: konsentus\n\
-        x-corgate-failures: {media_type: {status: 406}, bearer: {status: 400, error: access_denied}}";
+        x-corgate-failures: {media_type: {status: 406}, \
+        bearer: {status: 400, error: access_denied}}";
     let own = "operationId: putA\n      x-corgate-errors: fdx\n      x-corgate-failures: {}\n      \
-        x-corgate-report: all\n      x-corgate-redirect-errors: true\n      x-corgate-host: auth\n      \
+        x-corgate-report: all\n      x-corgate-redirect-errors: true\n      \
+        x-corgate-host: auth\n      \
         x-corgate-basic-replaces: [a]";
     let document = native("x-corgate-native: true", top).replace("operationId: putA", own);
     let contract = compile("native", &document).unwrap();
@@ -133,7 +135,8 @@ fn keywords_of_json_schemas_are_enforced_or_refused() {
     ] {
         refuses_native(list, to, &format!("{SCHEMA}/{below}"), part);
     }
-    let chosen = "type: object\n              oneOf: [{$ref: '#/components/schemas/S'}]\n              \
+    let chosen = "type: object\n              \
+        oneOf: [{$ref: '#/components/schemas/S'}]\n              \
         discriminator: {propertyName: k, mapping: {}}";
     refuses_native(
         "type: object\n              properties",
