@@ -54,8 +54,11 @@ pub fn request(asked: &NativeAsked<'_>) -> ProviderRequest {
     let target = asked.target;
     let mut headers = HeaderMap::with_capacity(24);
     for name in asked.operation.head.declared().chain(&ASKED_FIELDS) {
-        if let Some(value) = asked.headers.get(name) {
-            headers.insert(name.clone(), value.clone());
+        if headers.contains_key(name) {
+            continue;
+        }
+        for value in asked.headers.get_all(name) {
+            headers.append(name.clone(), value.clone());
         }
     }
     let forwards = asked.api.authorization == AuthorizationPolicy::Forward;

@@ -54,6 +54,8 @@ pub(super) fn read_all(
             check_native(&section, api);
         }));
     }
+    // The mount that says more about a path is the one that it belongs to.
+    apis.sort_by_key(|api| std::cmp::Reverse(api.base_path.len()));
     apis
 }
 

@@ -305,4 +305,20 @@ mod tests {
             assert!(parse_error_uri(bad).is_err(), "{bad:?}");
         }
     }
+
+    #[test]
+    fn what_native_contracts_are_mounted_with() {
+        for good in ["https://app.example/cb?x=1", "app:/cb", "http://127.0.0.1:8080/"] {
+            assert_eq!(parse_redirect_uri(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "/cb", "https://a/#f", "https://a/\r\nX: 1", "https://a/ b", "1a:/b", ":a"]
+        {
+            assert!(parse_redirect_uri(bad).is_err(), "{bad}");
+        }
+        assert!(
+            parse_native_client_id("dc-7tf8").is_ok() && parse_native_client_id("a b").is_err()
+        );
+        assert!(parse_target_header("X-Bank").is_ok() && parse_target_header("x_bank").is_err());
+        assert!(parse_target_query("provider_id").is_ok() && parse_target_query("a=b").is_err());
+    }
 }

@@ -205,6 +205,17 @@ fn a_suspended_or_unknown_client_and_a_target_in_maintenance_are_refused() {
 }
 
 #[test]
+fn the_longest_mount_wins_whatever_the_order() {
+    let world = Setup::new()
+        .more("[[api]]\ncontract = \"blink-six\"\nbase_path = \"\"\n")
+        .more("[[api]]\ncontract = \"oxlin\"\nbase_path = \"/n\"\ntarget = \"IIDX00001\"\n")
+        .start();
+    let ask = Ask::native("GET", "/n/keys/1", "");
+    let answer = world.call(Http::One, ask).logged("bearer_missing");
+    assert_eq!(answer.status, 401);
+}
+
+#[test]
 fn a_switch_of_protocols_is_refused() {
     let stage = Stage::new("oxlin");
     *stage.script.0.lock().unwrap() = said(101, "").with("Upgrade", "odd");

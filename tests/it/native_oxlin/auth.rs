@@ -1,8 +1,13 @@
 //! Oxlin's tokens and widgets.
 
+use std::sync::Arc;
+
+use corgate::routes::{Origin, Scheme};
+
 use super::{FORM, refuses_bodies};
-use crate::ask::Ask;
+use crate::ask::{Ask, Http};
 use crate::native::{Stage, said};
+use crate::world::Setup;
 
 const ROPC: &str = "username=anna-oxlin&password=anna-password&grant_type=password\
     &client_id=oxlin-client&client_secret=oxlin-secret\
@@ -31,6 +36,24 @@ fn the_seeds_three_token_calls_pass() {
         "client_secret":"b-secret"}"#;
     let json = token(json).set("Content-Type", "application/json");
     stage.passes(&json, said(200, answer));
+}
+
+#[test]
+fn the_token_call_goes_to_the_authorization_host() {
+    let auth = crate::world::bank();
+    let port = auth.address().port();
+    let world = Setup::new()
+        .more("[[api]]\ncontract = \"oxlin\"\nbase_path = \"/native\"\ntarget = \"IIDX00001\"\n")
+        .edit(move |table| {
+            let target = table.targets.get_mut("IIDX00001").and_then(Arc::get_mut).unwrap();
+            target.auth_upstream =
+                vec![Origin { scheme: Scheme::Https, host: "127.0.0.1".into(), port }];
+        })
+        .start();
+    world.call(Http::One, token(ROPC));
+    assert_eq!(auth.requests()[0].path, "/token");
+    assert_eq!(auth.requests()[0].body, ROPC.as_bytes());
+    world.bank_heard(0);
 }
 
 #[test]
