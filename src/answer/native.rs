@@ -39,7 +39,10 @@ impl Answer {
         match style.format {
             ErrorFormat::Oauth => {
                 if let Some(error) = own_error {
-                    let text = json!({"error": error, "error_description": fault.sentence()});
+                    let mut text = json!({"error": error, "error_description": fault.sentence()});
+                    if let Some(uri) = error_uri {
+                        text["error_uri"] = json!(**uri);
+                    }
                     self.body = text.to_string().into();
                 }
             }
