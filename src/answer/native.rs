@@ -40,8 +40,8 @@ impl Answer {
             ErrorFormat::Oauth => {
                 if let Some(error) = own_error {
                     let mut text = json!({"error": error, "error_description": fault.sentence()});
-                    if let Some(uri) = error_uri {
-                        text["error_uri"] = json!(**uri);
+                    if let (Some(uri), Some(text)) = (error_uri, text.as_object_mut()) {
+                        text.insert("error_uri".to_owned(), json!(**uri));
                     }
                     self.body = text.to_string().into();
                 }
