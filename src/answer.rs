@@ -4,6 +4,8 @@
 //! `X-Correlation-ID`, `X-CorAPI-Source`, `no-store`; and how a fault looks. It must not know how
 //! answers are sent.
 
+mod native;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::contract::FaultStyle;
 use crate::fault::{Fault, Limited, Name};
 use crate::ids::CorrelationId;
 use crate::oauth::{ErrorCode, is_description};
@@ -69,6 +72,8 @@ pub struct Manner<'a> {
     pub statuses: Option<&'a [u16]>,
     /// `error_uri`.
     pub error_uri: Option<&'a Name>,
+    /// The words of a native contract.
+    pub native: Option<&'a FaultStyle>,
 }
 
 impl Answer {

@@ -10,6 +10,7 @@ mod flinks;
 mod golden;
 pub mod held;
 mod konsentus;
+pub mod native;
 mod oauth2;
 mod oxlin;
 mod reply;

@@ -4,6 +4,8 @@
 //! decided by nothing else. Each step takes what the step before gave. The sockets are behind two
 //! traits, [`RequestBody`] and [`Banks`], so that the whole walk runs without any.
 
+mod native;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +23,7 @@ use crate::ids::CorrelationId;
 use crate::limiter::{Permit, admit_client, admit_target};
 use crate::oauth::form::Form;
 use crate::record::{Record, RefusedId, Trail};
-use crate::routes::{Api, EdgeLimits, QueryPolicy, TargetStatus};
+use crate::routes::{Api, EdgeLimits, NativeTarget, QueryPolicy, TargetStatus};
 use crate::snapshot::{Route, Snapshot};
 use crate::trace_context;
 
@@ -107,7 +109,11 @@ pub async fn exchange<'s, B: Banks, E: Entropy>(
     let mut manner = Manner::default();
     let walked = walk(&mut setting, head, body, &correlation, record, &mut manner).await;
     let mut answer = walked.unwrap_or_else(|fault| {
-        let answer = Answer::of_fault(&fault, manner);
+        let mut answer = Answer::of_fault(&fault, manner);
+        if let Some(style) = manner.native {
+            let uri = manner.error_uri;
+            answer.say_natively(&fault, style, uri, &correlation, &head.headers);
+        }
         record.fault = Some(fault);
         answer
     });
@@ -131,7 +137,9 @@ async fn walk<'s, B: Banks, E: Entropy>(
     check_size(&hub.table.gateway.limits, head)?;
 
     // operation: method and path -> an operation of a mounted contract
-    let (api, operation) = find_operation(hub, head)?;
+    let (api, below) = hub.api(head.uri.path()).ok_or(Fault::PathUnknown)?;
+    manner.native = api.contract.native.as_ref();
+    let operation = api.contract.find(&head.method, below)?;
     record.operation = Some(operation);
     *manner = manner_of(api, operation);
     if setting.refusing {
@@ -139,9 +147,9 @@ async fn walk<'s, B: Banks, E: Entropy>(
     }
 
     // head: the correlation id first, so that every answer can carry it
-    check_fields_are_plain(headers)?;
+    check_fields_are_plain(operation, headers)?;
     operation.head.correlation_id(headers)?;
-    check_query(api, head)?;
+    check_query(api, operation, head)?;
     check_expectation(headers)?;
 
     // identify: certificate -> caller; the header has to agree
@@ -151,6 +159,11 @@ async fn walk<'s, B: Banks, E: Entropy>(
 
     // admit: the client's own limit, before anything else is looked at
     let admitted = admit_client(caller.gate.as_deref())?;
+    if let Some(rules) = operation.native() {
+        let call = native::Call { api, operation, rules, caller, admitted, below };
+        // Boxed, so that the room that it needs is not every consent call's.
+        return Box::pin(native::walk(setting, call, head, body, record)).await;
+    }
     operation.head.fields(headers)?;
 
     // route: target id -> route; allowed? active? in maintenance?
@@ -179,7 +192,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
     record.trace = Some(trace);
     record.caller_trace = trace_context::caller_trace_id(headers);
     let asked = Asked {
-        call: operation.call,
+        call: operation.call().ok_or(Fault::Internal("neither consent nor native"))?,
         head: &operation.head,
         authorization: api.authorization,
         target: &route.target,
@@ -249,32 +262,36 @@ fn check_size(limits: &EdgeLimits, head: &request::Parts) -> Result<(), Fault> {
     Ok(())
 }
 
-fn find_operation<'s>(
-    hub: &'s Snapshot,
-    head: &request::Parts,
-) -> Result<(&'s Api, &'s Operation), Fault> {
-    let (api, below) = hub.api(head.uri.path()).ok_or(Fault::PathUnknown)?;
-    Ok((api, api.contract.find(&head.method, below)?))
-}
-
 fn manner_of<'s>(api: &'s Api, operation: &'s Operation) -> Manner<'s> {
     Manner {
         statuses: api.strict_statuses.then_some(operation.statuses.as_slice()),
         error_uri: api.error_uri.as_ref(),
+        native: operation.native().map(|rules| &rules.style),
     }
 }
 
 /// An underscore in a field's name is one hyphen to some servers behind us: two names for one
-/// header, of which we would have checked only one.
-fn check_fields_are_plain(headers: &HeaderMap) -> Result<(), Fault> {
-    if headers.keys().any(|name| memchr::memchr(b'_', name.as_str().as_bytes()).is_some()) {
+/// header, of which we would have checked only one. Those that the contract declares are checked.
+fn check_fields_are_plain(operation: &Operation, headers: &HeaderMap) -> Result<(), Fault> {
+    let is_odd = |name: &http::HeaderName| {
+        memchr::memchr(b'_', name.as_str().as_bytes()).is_some()
+            && !operation.head.declared().any(|declared| declared == name)
+    };
+    if headers.keys().any(is_odd) {
         return Err(Fault::HttpMalformed("underscore in a field name"));
     }
     Ok(())
 }
 
-fn check_query(api: &Api, head: &request::Parts) -> Result<(), Fault> {
+/// Whether a query is part of the call, and so travels on.
+fn passes_query(api: &Api, operation: &Operation) -> bool {
+    let names_target = || matches!(api.native_target, Some(NativeTarget::Query(_)));
+    operation.native().is_some_and(|rules| rules.takes_query() || names_target())
+}
+
+fn check_query(api: &Api, operation: &Operation, head: &request::Parts) -> Result<(), Fault> {
     match (api.query, head.uri.query()) {
+        (_, Some(_)) if passes_query(api, operation) => Ok(()),
         (QueryPolicy::Refuse, Some(_)) => Err(Fault::QueryRefused),
         (QueryPolicy::Refuse, None) | (QueryPolicy::Drop, _) => Ok(()),
     }

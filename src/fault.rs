@@ -146,6 +146,12 @@ pub enum Fault {
     BearerUnknown,
     /// A Bearer token with broken syntax, or more than one.
     BearerMalformed,
+    /// No `Authorization` where Basic credentials are required.
+    BasicMissing,
+    /// `Authorization` that holds no well-formed Basic credentials.
+    BasicMalformed,
+    /// A parameter that authenticates the client is missing or empty.
+    CredentialsMissing(Name),
 
     // --- media (rows 22 to 24) ---
     /// `Accept` excludes JSON.
@@ -166,6 +172,16 @@ pub enum Fault {
     ParameterMalformed(Name, Name),
     /// A `grant_type` that the contract does not have.
     GrantUnsupported(Name),
+    /// A parameter breaks its rule, and its contract has an `error` of its own for that.
+    ParameterRefused(ErrorCode, Name),
+    /// A body where the contract has none.
+    BodyUnexpected,
+    /// A body that is no JSON, or too deep; the text says which, for the log.
+    JsonMalformed(&'static str),
+    /// A `redirect_uri` that the client's entry does not have: nobody is redirected there.
+    RedirectUntrusted,
+    /// Several fields are wrong, and the contract wants all of them told.
+    Several(Arc<[Fault]>),
 
     // --- the way to the bank (CONTRACT 4.6) ---
     /// The breaker for this target is open; carries `Retry-After`.
@@ -278,6 +294,9 @@ impl Fault {
             Self::BearerSchemeWrong => ("bearer_scheme_wrong", 401, InvalidToken, Client),
             Self::BearerUnknown => ("bearer_unknown", 401, InvalidToken, Client),
             Self::BearerMalformed => ("bearer_malformed", 400, InvalidRequest, Client),
+            Self::BasicMissing => ("basic_missing", 401, InvalidClient, Client),
+            Self::BasicMalformed => ("basic_malformed", 401, InvalidClient, Client),
+            Self::CredentialsMissing(_) => ("credentials_missing", 401, InvalidClient, Client),
             Self::NotAcceptable => ("not_acceptable", 406, InvalidRequest, Client),
             Self::MediaTypeRefused(_) => ("media_type_refused", 415, InvalidRequest, Client),
             Self::CodingRefused => ("coding_refused", 415, InvalidRequest, Client),
@@ -286,6 +305,11 @@ impl Fault {
             Self::ParameterMissing(_) => ("parameter_missing", 400, InvalidRequest, Client),
             Self::ParameterMalformed(..) => ("parameter_malformed", 400, InvalidRequest, Client),
             Self::GrantUnsupported(_) => ("grant_unsupported", 400, UnsupportedGrantType, Client),
+            Self::ParameterRefused(error, _) => ("parameter_refused", 400, *error, Client),
+            Self::BodyUnexpected => ("body_unexpected", 400, InvalidRequest, Client),
+            Self::JsonMalformed(_) => ("json_malformed", 400, InvalidRequest, Client),
+            Self::RedirectUntrusted => ("redirect_untrusted", 400, InvalidRequest, Client),
+            Self::Several(_) => ("several_wrong", 400, InvalidRequest, Client),
             Self::BreakerOpen(_) => ("breaker_open", 503, TemporarilyUnavailable, Provider),
             Self::TargetBusy => ("target_busy", 503, TemporarilyUnavailable, Platform),
             Self::Draining => ("draining", 503, TemporarilyUnavailable, Platform),
@@ -317,6 +341,7 @@ impl Fault {
 
     /// The `error_description`: a fixed sentence. Nothing of the request is in it; the names in it
     /// are the contract's.
+    #[expect(clippy::too_many_lines, reason = "one row a fault: it is a table")]
     pub fn sentence(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::HttpMalformed(_) | Self::BodyAborted => "malformed HTTP request",
@@ -335,6 +360,7 @@ impl Fault {
             Self::HeaderMissing(name) => return Cow::Owned(format!("{name} header is required")),
             Self::HeaderMalformed(_, sentence)
             | Self::ParameterMalformed(_, sentence)
+            | Self::ParameterRefused(_, sentence)
             | Self::GrantUnsupported(sentence) => return Cow::Owned(sentence.to_string()),
             Self::CertificateMissing
             | Self::ClientUnknown
@@ -356,6 +382,16 @@ impl Fault {
             Self::BearerMissing | Self::BearerSchemeWrong => "bearer token required",
             Self::BearerUnknown => "bearer token is unknown or expired",
             Self::BearerMalformed => "bearer token is malformed",
+            Self::BasicMissing => "Authorization header is required",
+            Self::BasicMalformed => "Basic credentials are malformed",
+            Self::CredentialsMissing(name) => return Cow::Owned(format!("{name} is required")),
+            Self::BodyUnexpected => "request body not allowed",
+            Self::JsonMalformed(_) => "malformed JSON body",
+            Self::RedirectUntrusted => "redirect_uri is not registered for this client",
+            Self::Several(faults) => match faults.first() {
+                Some(first) => return first.sentence(),
+                None => "malformed request",
+            },
             Self::NotAcceptable => "response is only available as application/json",
             Self::MediaTypeRefused(media) => {
                 return Cow::Owned(format!("Content-Type must be {media}"));
@@ -369,7 +405,7 @@ impl Fault {
             Self::CredentialsRejected => "target rejected the hub's credentials",
             Self::ProviderFailed => "target failed",
             Self::GrantNotSpoken(sentence) => sentence,
-            Self::RevokeNotSpoken => "target can not revoke tokens",
+            Self::RevokeNotSpoken => "target cannot revoke tokens",
             Self::UsernameNotSpoken => "target has no username validation",
             Self::ParameterNeeded(name) => {
                 return Cow::Owned(format!("{name} is required by this target"));
@@ -393,12 +429,15 @@ impl Fault {
         match self {
             Self::HttpMalformed(text)
             | Self::FormMalformed(text)
+            | Self::JsonMalformed(text)
             | Self::Internal(text)
             | Self::ResponseMalformed(text) => Some(text),
             Self::HeaderMissing(name)
             | Self::HeaderMalformed(name, _)
             | Self::ParameterMissing(name)
+            | Self::CredentialsMissing(name)
             | Self::ParameterMalformed(name, _) => Some(name),
+            Self::Several(faults) => faults.first().and_then(Self::detail),
             Self::RateLimited(limited) => Some(limited.scope.as_str()),
             _ => None,
         }
@@ -468,6 +507,9 @@ impl Fault {
             | Self::ClientUnmapped => Some("tls_client_auth realm=\"corgate\""),
             // RFC 6749 section 5.2: "matching the authentication scheme used by the client".
             Self::AuthorizationRefused(challenge) => Some(challenge),
+            Self::BasicMissing | Self::BasicMalformed | Self::CredentialsMissing(_) => {
+                Some("Basic realm=\"corgate\"")
+            }
             // RFC 6750 section 3: no error attribute where no credentials were sent.
             Self::BearerMissing | Self::BearerSchemeWrong => Some("Bearer realm=\"corgate\""),
             // RFC 6750 section 3.1.
@@ -546,7 +588,15 @@ mod tests {
             Fault::ParameterRepeated,
             Fault::ParameterMissing(name.clone()),
             Fault::ParameterMalformed(name.clone(), name.clone()),
-            Fault::GrantUnsupported(name),
+            Fault::GrantUnsupported(name.clone()),
+            Fault::BasicMissing,
+            Fault::BasicMalformed,
+            Fault::CredentialsMissing(name.clone()),
+            Fault::ParameterRefused(ErrorCode::InvalidScope, name),
+            Fault::BodyUnexpected,
+            Fault::JsonMalformed("x"),
+            Fault::RedirectUntrusted,
+            Fault::Several(Arc::new([Fault::QueryRefused])),
             Fault::BreakerOpen(wait),
             Fault::TargetBusy,
             Fault::Draining,

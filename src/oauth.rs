@@ -28,6 +28,8 @@ pub enum ErrorCode {
     UnauthorizedClient,
     /// RFC 6749 section 5.2: "The authorization grant type is not supported".
     UnsupportedGrantType,
+    /// RFC 6749 section 4.1.2.1: no code is obtained by this method.
+    UnsupportedResponseType,
     /// RFC 7009 section 2.2.1: the server can't revoke the presented token type.
     UnsupportedTokenType,
 }
@@ -66,6 +68,7 @@ impl ErrorCode {
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
             Self::UnsupportedTokenType => "unsupported_token_type",
         }
     }

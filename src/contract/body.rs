@@ -30,6 +30,8 @@ pub struct BodyRules {
 pub(super) enum BodyKind {
     /// `application/x-www-form-urlencoded`.
     Form(FormRules),
+    /// A native operation's, which has rules of its own.
+    Native,
 }
 
 /// The rules of one form.
@@ -116,6 +118,11 @@ pub(super) enum Waiver {
 }
 
 impl BodyRules {
+    /// The body of a native operation.
+    pub(super) const fn none() -> Self {
+        Self { kind: BodyKind::Native }
+    }
+
     /// Parses the body and checks it: what decides the shape first, then each parameter in the
     /// document's order, so that the first in the table that is wrong is the one that is told.
     ///
@@ -126,6 +133,7 @@ impl BodyRules {
     pub fn check<'b>(&self, body: &'b [u8], waivers: Waivers) -> Result<Form<'b>, Fault> {
         match &self.kind {
             BodyKind::Form(rules) => rules.check(body, waivers),
+            BodyKind::Native => Err(Fault::Internal("a native body is no form")),
         }
     }
 
@@ -133,6 +141,7 @@ impl BodyRules {
     pub fn client_id_parameter(&self) -> Option<&Name> {
         match &self.kind {
             BodyKind::Form(rules) => rules.client_id.as_ref(),
+            BodyKind::Native => None,
         }
     }
 }

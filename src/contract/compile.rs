@@ -12,20 +12,23 @@
 //! | `form`, `choice` | request bodies |
 //! | `text` | `type: string` schemas |
 //! | `security` | security requirements and schemes |
+//! | `native`, `shape` | operations of a system's own document, their queries and bodies |
 
 mod choice;
 mod form;
 mod header;
 mod load;
+mod native;
 mod node;
 mod operation;
 mod reference;
 mod security;
+mod shape;
 mod text;
 
 use std::fmt;
 
-use super::{Contract, Operation};
+use super::{Contract, FaultStyle, Operation};
 use crate::fault::Name;
 use node::{Compiler, Node};
 
@@ -60,8 +63,18 @@ pub(super) fn compile(name: &str, document: &str) -> Result<Contract, Vec<Compil
 
 fn read_document(compiler: &mut Compiler<'_>, name: &str) -> Option<Contract> {
     let root = compiler.root();
-    let known = ["openapi", "info", "paths", "components", "security"];
+    let known = [
+        &["openapi", "info", "paths", "components", "security", "x-corgate-native"][..],
+        &native::STYLE,
+    ]
+    .concat();
     let fields = compiler.fields(&root, &known, &["servers", "tags", "externalDocs"])?;
+    let is_native = compiler.flag(&fields, "x-corgate-native");
+    let style = native::read_style(compiler, &fields, &FaultStyle::default());
+    if let Some(key) = native::STYLE.iter().find(|key| !is_native && fields.get(key).is_some()) {
+        compiler.error(&fields.pointer_of(key), "only a document with `x-corgate-native: true`");
+    }
+    let style = is_native.then_some(style);
     let version = compiler.required_text(&fields, "openapi");
     if version.is_some_and(|text| !text.starts_with("3.0.") && !text.starts_with("3.1.")) {
         compiler.error(&fields.pointer_of("openapi"), "only OpenAPI 3.0 and 3.1 are understood");
@@ -71,12 +84,13 @@ fn read_document(compiler: &mut Compiler<'_>, name: &str) -> Option<Contract> {
         check_components(compiler, &components);
     }
     let paths = compiler.required(&fields, "paths");
-    let operations = paths.map(|paths| read_paths(compiler, &paths)).unwrap_or_default();
+    let operations =
+        paths.map(|paths| read_paths(compiler, &paths, style.as_ref())).unwrap_or_default();
     if operations.is_empty() && compiler.is_clean() {
         compiler.error(&fields.pointer_of("paths"), "there is no operation");
     }
     let (title, version) = info?;
-    Some(Contract { name: name.into(), title, version, operations })
+    Some(Contract { name: name.into(), title, version, operations, native: style })
 }
 
 fn read_info<'d>(compiler: &mut Compiler<'d>, info: &Node<'d>) -> Option<(Name, Name)> {
@@ -99,10 +113,14 @@ fn check_components<'d>(compiler: &mut Compiler<'d>, components: &Node<'d>) {
     }
 }
 
-fn read_paths<'d>(compiler: &mut Compiler<'d>, paths: &Node<'d>) -> Vec<Operation> {
+fn read_paths<'d>(
+    compiler: &mut Compiler<'d>,
+    paths: &Node<'d>,
+    style: Option<&FaultStyle>,
+) -> Vec<Operation> {
     let mut operations: Vec<Operation> = Vec::new();
     for (path, item) in compiler.patterned(paths) {
-        for operation in operation::read_path(compiler, path, &item) {
+        for operation in operation::read_path(compiler, path, &item, style) {
             if operations.iter().any(|other| other.id == operation.id) {
                 let message = format!("two operations have the operationId `{}`", operation.id);
                 compiler.error(&item.pointer, message);

@@ -3,7 +3,7 @@
 //! This file decides which header breaks the contract and how. It must not know in which order the
 //! walk asks, nor who is registered: an id that is well-formed here may still be unknown.
 
-mod authorization;
+pub(super) mod authorization;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -141,6 +141,25 @@ impl HeadRules {
     /// Whether the operation wants a Bearer token, which then is forwarded.
     pub fn wants_bearer(&self) -> bool {
         self.wants_bearer
+    }
+
+    /// Every header that has a rule and breaks it, in the document's order (`x-corgate-report`).
+    pub fn broken_fields(&self, headers: &HeaderMap) -> Vec<Fault> {
+        self.fields.iter().filter_map(|rule| rule.check(headers).err()).collect()
+    }
+
+    /// The headers that have a rule but no role: a native call carries them on.
+    pub fn declared(&self) -> impl Iterator<Item = &HeaderName> {
+        let roles = self.correlation_id.iter();
+        roles.chain(&self.fields).map(|rule| &rule.header)
+    }
+
+    /// Row 22 alone.
+    ///
+    /// # Errors
+    /// [`Fault::NotAcceptable`].
+    pub fn accept(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        self.media.check_accept(headers)
     }
 
     /// Rows 22 to 24: `Accept`, then `Content-Type`, then `Content-Encoding`.

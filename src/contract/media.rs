@@ -25,7 +25,7 @@ impl MediaRules {
     }
 
     /// Row 22. A document that names no type leaves nothing to negotiate.
-    fn check_accept(&self, headers: &HeaderMap) -> Result<(), Fault> {
+    pub(super) fn check_accept(&self, headers: &HeaderMap) -> Result<(), Fault> {
         let fits = |offer: &Name| accepts(headers, offer);
         if self.offered.is_empty() || self.offered.iter().any(fits) {
             Ok(())
@@ -58,7 +58,7 @@ pub(super) fn essence(text: &str) -> Option<String> {
 }
 
 /// Row 24. `identity` is no coding, so it may be said, even twice.
-fn check_content_encoding(headers: &HeaderMap) -> Result<(), Fault> {
+pub(super) fn check_content_encoding(headers: &HeaderMap) -> Result<(), Fault> {
     let is_identity = |value: &HeaderValue| {
         value.as_bytes().split(|byte| *byte == b',').all(|coding| {
             let coding = coding.trim_ascii();
@@ -70,7 +70,7 @@ fn check_content_encoding(headers: &HeaderMap) -> Result<(), Fault> {
 }
 
 /// Parameters are allowed, and `charset` can only be what forms are anyway.
-fn is_content_type(value: &HeaderValue, taken: &str) -> bool {
+pub(super) fn is_content_type(value: &HeaderValue, taken: &str) -> bool {
     if value.as_bytes().eq_ignore_ascii_case(taken.as_bytes()) {
         return true;
     }

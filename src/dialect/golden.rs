@@ -120,7 +120,8 @@ fn play(dialect: &str, case: &Case) -> String {
     let table = table(dialect, case.target);
     let target: &Arc<Target> = table.targets.values().next().unwrap();
     let operations = &table.apis[0].contract.operations;
-    let operation = operations.iter().find(|operation| operation.call == case.call).unwrap();
+    let operation =
+        operations.iter().find(|operation| operation.call() == Some(case.call)).unwrap();
     let body = Bytes::from_static(case.form.as_bytes());
     let headers = client_fields();
     let asked = Asked {

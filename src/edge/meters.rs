@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::answer::Source;
-use crate::oauth::Call;
+use crate::contract::{Label, Operation};
 use crate::record::{Record, STATUS_CLIENT_GONE};
 
 /// Upper bounds of the histograms' buckets, in microseconds.
@@ -19,10 +19,10 @@ pub(super) const BUCKETS_US: [u64; 16] = [
 ];
 
 /// One kind of answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Kind {
     /// The call; none when no operation was found.
-    pub call: Option<Call>,
+    pub call: Option<Label>,
     /// The status, or 499.
     pub status: u16,
     /// `PLATFORM`, `PROVIDER`, or none when nobody was answered.
@@ -64,9 +64,9 @@ pub(super) struct Counts {
     /// Answers by kind.
     pub answers: HashMap<Kind, u64>,
     /// Whole exchanges, by call.
-    pub exchanges: HashMap<Call, Histogram>,
+    pub exchanges: HashMap<Label, Histogram>,
     /// The bank's part of them, by call.
-    pub providers: HashMap<Call, Histogram>,
+    pub providers: HashMap<Label, Histogram>,
     /// Limits that would have refused, but run in shadow, by scope.
     pub shadows: HashMap<&'static str, u64>,
     /// Oddities in banks' answers.
@@ -123,9 +123,9 @@ impl Meters {
 impl WorkerMeters {
     /// Counts one exchange. The lock is this worker's own; only a scrape ever waits for it.
     pub(super) fn count(&self, record: &Record<'_>, duration: Duration) {
-        let call = record.operation.map(|operation| operation.call);
+        let call = record.operation.map(Operation::label);
         let kind = Kind {
-            call,
+            call: call.clone(),
             status: record.status.map_or(STATUS_CLIENT_GONE, |status| status.as_u16()),
             source: record.source.map(Source::as_str),
             fault: record.fault.as_ref().map(|fault| fault.row().code),
@@ -133,10 +133,10 @@ impl WorkerMeters {
         let mut counts = self.lock();
         *counts.answers.entry(kind).or_default() += 1;
         if let Some(call) = call {
-            counts.exchanges.entry(call).or_default().add(duration);
             if let Some(waited) = record.trail.duration {
-                counts.providers.entry(call).or_default().add(waited);
+                counts.providers.entry(call.clone()).or_default().add(waited);
             }
+            counts.exchanges.entry(call).or_default().add(duration);
         }
         if let Some(scope) = record.shadow {
             *counts.shadows.entry(scope.as_str()).or_default() += 1;
@@ -161,13 +161,13 @@ impl Counts {
     }
 }
 
-fn add_all<K: Copy + Eq + std::hash::Hash, V: Default>(
+fn add_all<K: Clone + Eq + std::hash::Hash, V: Default>(
     into: &mut HashMap<K, V>,
     from: &HashMap<K, V>,
     add: impl Fn(&mut V, &V),
 ) {
     for (key, value) in from {
-        add(into.entry(*key).or_default(), value);
+        add(into.entry(key.clone()).or_default(), value);
     }
 }
 

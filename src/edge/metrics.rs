@@ -16,7 +16,7 @@ use super::hub::Hub;
 use super::meters::{BUCKETS_US, Counts, Histogram};
 use super::now;
 use crate::breaker::Position;
-use crate::oauth::Call;
+use crate::contract::Label;
 use crate::snapshot::Snapshot;
 
 type Written = Result<(), std::fmt::Error>;
@@ -62,7 +62,7 @@ fn encode_answers(encoder: &mut DescriptorEncoder<'_>, counts: &Counts) -> Writt
     kinds.sort();
     for (kind, count) in kinds {
         let labels = [
-            ("call", kind.call.map_or("none", Call::as_str).to_owned()),
+            ("call", kind.call.as_ref().map_or("none", Label::as_str).to_owned()),
             ("status", kind.status.to_string()),
             ("source", kind.source.unwrap_or("none").to_owned()),
             ("fault", kind.fault.unwrap_or("none").to_owned()),
@@ -76,11 +76,11 @@ fn encode_histograms(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    histograms: &std::collections::HashMap<Call, Histogram>,
+    histograms: &std::collections::HashMap<Label, Histogram>,
 ) -> Written {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
     let mut calls: Vec<_> = histograms.iter().collect();
-    calls.sort_by_key(|(call, _)| **call);
+    calls.sort_by_key(|(call, _)| *call);
     for (call, histogram) in calls {
         let bounds = BUCKETS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
         let buckets: Vec<_> = bounds.zip(histogram.buckets).collect();

@@ -7,20 +7,26 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::client::parse_target_id;
 use super::grammar;
 use super::load::Compile;
 use super::page::{At, Wrong};
 use super::reader::{Reader, did_you_mean, shorten};
 use super::reference;
-use super::table::{Api, QueryPolicy};
+use super::table::{Api, NativeTarget, QueryPolicy};
 use crate::contract::{AuthorizationPolicy, Contract};
 use crate::fault::Name;
+use crate::ids::TargetId;
 
 /// Most mounted contracts.
 const APIS_MAX: usize = 64;
 
 /// Reads every `[[api]]`. What it returns counts only where no error was reported.
-pub(super) fn read_all(root: &Reader<'_>, compile: &mut dyn Compile) -> Vec<Api> {
+pub(super) fn read_all(
+    root: &Reader<'_>,
+    compile: &mut dyn Compile,
+    mentions: &mut Vec<At<TargetId>>,
+) -> Vec<Api> {
     root.require("api", "[{ contract = \"blink-fi\" }]");
     let sections = root.tables("api", &reference::API);
     if sections.len() > APIS_MAX {
@@ -42,8 +48,14 @@ pub(super) fn read_all(root: &Reader<'_>, compile: &mut dyn Compile) -> Vec<Api>
             section.page.error(span, Wrong::new(what).right(right));
         }
         mounted.push(Arc::clone(&path));
-        apis.extend(read(&section, path, &mut compiled, compile));
+        let native_target = read_native_target(&section, mentions);
+        let api = read(&section, path, &mut compiled, compile);
+        apis.extend(api.map(|api| Api { native_target, ..api }).inspect(|api| {
+            check_native(&section, api);
+        }));
     }
+    // The mount that says more about a path is the one that it belongs to.
+    apis.sort_by_key(|api| std::cmp::Reverse(api.base_path.len()));
     apis
 }
 
@@ -78,7 +90,48 @@ fn read<'d>(
         strict_statuses,
         validate_token_response,
         error_uri,
+        native_target: None,
     })
+}
+
+/// How a native call finds its target: one of three ways.
+fn read_native_target(
+    section: &Reader<'_>,
+    mentions: &mut Vec<At<TargetId>>,
+) -> Option<NativeTarget> {
+    let fixed = section.parse("target", parse_target_id).map(|target| {
+        mentions.push(target.clone());
+        NativeTarget::Fixed(target.value)
+    });
+    let header = section.parse("target_header", grammar::parse_target_header);
+    let query = section.parse("target_query", grammar::parse_target_query);
+    let header = header.map(|header| NativeTarget::Header(header.value));
+    let query = query.map(|query| NativeTarget::Query(query.value));
+    let mut ways = [fixed, header, query].into_iter().flatten();
+    let way = ways.next();
+    if ways.next().is_some() {
+        let what = "`target`, `target_header` and `target_query` are three ways to find a target";
+        section.page.error(section.span, Wrong::new(what).right("one of them"));
+    }
+    way
+}
+
+/// A native contract needs a way to a target; in others it is the contract's.
+fn check_native(section: &Reader<'_>, api: &Api) {
+    let name = &api.contract.name;
+    match (&api.contract.native, &api.native_target) {
+        (Some(_), None) => {
+            let what = format!("no call of the native contract `{name}` can find its target");
+            let right = "`target = \"…\"`, or `target_header`, or `target_query`";
+            section.page.error(section.span, Wrong::new(what).right(right));
+        }
+        (None, Some(_)) => {
+            let what = format!("the contract `{name}` says itself where a target is named");
+            let right = "without `target`, `target_header` and `target_query`";
+            section.page.error(section.span, Wrong::new(what).right(right));
+        }
+        (Some(_), Some(_)) | (None, None) => {}
+    }
 }
 
 fn read_contract(

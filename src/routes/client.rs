@@ -13,10 +13,13 @@ use super::reader::{Reader, shorten};
 use super::reference;
 use super::secret::Secret;
 use super::table::{Client, ClientStatus, Quota, TargetSet};
+use crate::fault::Name;
 use crate::ids::{ClientId, Fingerprint, TargetId};
 
 /// Most certificates of one client.
 const CERTIFICATES_MAX: usize = 16;
+/// Most redirection URIs, or other ids, of one client.
+const LISTED_MAX: usize = 64;
 
 /// What the clients' tables say, and which targets they name.
 #[derive(Default)]
@@ -90,9 +93,28 @@ fn read(
         status,
         limit: read_quota(section, "limit"),
         target_limit: read_quota(section, "target_limit"),
+        redirect_uris: read_list(section, "redirect_uris", grammar::parse_redirect_uri),
+        native_client_ids: read_list(section, "native_client_ids", grammar::parse_native_client_id),
         username_on_refresh_optional: section.choice("username_on_refresh") == Some("optional"),
         id: id?.value,
     })
+}
+
+/// A list of texts, each of which is right.
+fn read_list(
+    section: &Reader<'_>,
+    key: &'static str,
+    parse: impl Fn(&str) -> Result<Name, Wrong>,
+) -> Vec<Name> {
+    let texts = section.texts(key);
+    if texts.len() > LISTED_MAX {
+        let what = format!("`{key}` has {} entries", texts.len());
+        let right = format!("at most {LISTED_MAX}");
+        section.page.error(section.key_span(key), Wrong::new(what).right(right));
+        return Vec::new();
+    }
+    let parsed = texts.into_iter().filter_map(|text| section.parsed(text, &parse));
+    parsed.map(|text| text.value).collect()
 }
 
 fn read_certificates(section: &Reader<'_>, header_identity: bool) -> Vec<At<Fingerprint>> {

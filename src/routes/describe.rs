@@ -63,7 +63,7 @@ impl RouteTable {
                     api.contract.version.to_string(),
                     format!("{} {}{}", operation.method, api.base_path, operation.path),
                     operation.id.to_string(),
-                    operation.call.as_str().to_owned(),
+                    operation.call().map_or("native", Call::as_str).to_owned(),
                 ]);
             }
         }

@@ -174,6 +174,48 @@ pub(super) fn parse_error_uri(text: &str) -> Result<Name, Wrong> {
         .right("a whole URL, such as `https://docs.hub.example/errors`"))
 }
 
+/// A redirection URI (RFC 6749 section 3.1.2): absolute, without a fragment.
+pub(super) fn parse_redirect_uri(text: &str) -> Result<Name, Wrong> {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"#\"\\<>^`{|}".contains(&byte);
+    if is_scheme && text.len() <= URL_BYTES_MAX && text.bytes().all(is_plain) {
+        return Ok(Arc::from(text));
+    }
+    Err(Wrong::new(format!("`{}` is no redirection URI", shorten(text)))
+        .right("a whole URL without a fragment, such as `https://app.example/callback`"))
+}
+
+/// A client id of another system (RFC 6749 appendix A.1), without spaces.
+pub(super) fn parse_native_client_id(text: &str) -> Result<Name, Wrong> {
+    let fits = (1..=NAME_CHARS_MAX).contains(&text.len());
+    if fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Arc::from(text));
+    }
+    Err(Wrong::new(format!("`{}` is no client id", shorten(text)))
+        .right(format!("1 to {NAME_CHARS_MAX} visible ASCII characters")))
+}
+
+/// A field that names a target. An underscore would be a hyphen to some servers before us.
+pub(super) fn parse_target_header(text: &str) -> Result<http::HeaderName, Wrong> {
+    let name = http::HeaderName::from_bytes(text.as_bytes()).ok();
+    name.filter(|name| !name.as_str().contains('_')).ok_or_else(|| {
+        Wrong::new(format!("`{}` is no field name", shorten(text)))
+            .right("such as `X-CorAPI-Target-ID`")
+    })
+}
+
+/// The name of a query parameter.
+pub(super) fn parse_target_query(text: &str) -> Result<Name, Wrong> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(is_plain) {
+        return Ok(Arc::from(text));
+    }
+    Err(Wrong::new(format!("`{}` is no parameter's name", shorten(text)))
+        .right("1 to 64 of the characters `A-Z a-z 0-9 - . _ ~`"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,5 +304,21 @@ mod tests {
         {
             assert!(parse_error_uri(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_native_contracts_are_mounted_with() {
+        for good in ["https://app.example/cb?x=1", "app:/cb", "http://127.0.0.1:8080/"] {
+            assert_eq!(parse_redirect_uri(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "/cb", "https://a/#f", "https://a/\r\nX: 1", "https://a/ b", "1a:/b", ":a"]
+        {
+            assert!(parse_redirect_uri(bad).is_err(), "{bad}");
+        }
+        assert!(
+            parse_native_client_id("dc-7tf8").is_ok() && parse_native_client_id("a b").is_err()
+        );
+        assert!(parse_target_header("X-Bank").is_ok() && parse_target_header("x_bank").is_err());
+        assert!(parse_target_query("provider_id").is_ok() && parse_target_query("a=b").is_err());
     }
 }

@@ -187,11 +187,11 @@ impl OperatorFile {
             let gateway = gateway::read(root);
             // Where `[gateway]` is missing altogether, a second complaint helps nobody.
             let by_header = gateway.as_ref().is_none_or(|gateway| gateway.insecure_header_identity);
-            let clients = client::read_all(root, by_header);
+            let mut clients = client::read_all(root, by_header);
             let defaults = Defaults::read(root);
             Self {
                 included: include::read(root),
-                apis: api::read_all(root, compile),
+                apis: api::read_all(root, compile, &mut clients.mentions),
                 entries: target::read_all(root, &defaults, &mut shared.borrow_mut()),
                 gateway,
                 clients,

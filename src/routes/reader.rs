@@ -293,6 +293,10 @@ impl<'d> Reader<'d> {
     ) -> Option<At<&'d str>> {
         let text = value.get_ref().as_str();
         if text.is_none() {
+            if matches!(value.get_ref(), DeValue::Array(_) | DeValue::Table(_)) {
+                // A table that was meant for elsewhere, say a `[[target]]`, may hold secrets.
+                self.page.mask_within(value, self.base);
+            }
             self.wrong_type(value, key, "a text in quotes");
         }
         text.map(|text| At { value: text, span: self.at(value) })

@@ -17,6 +17,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use crate::contract::{AuthorizationPolicy, Contract};
 use crate::fault::Name;
 use crate::ids::{ClientId, Fingerprint, TargetId};
@@ -63,6 +65,19 @@ pub struct Api {
     pub validate_token_response: bool,
     /// `error_uri` of the gateway's own errors.
     pub error_uri: Option<Name>,
+    /// How a call finds its target, where the contract is native.
+    pub native_target: Option<NativeTarget>,
+}
+
+/// How a native call finds its target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NativeTarget {
+    /// `target`: always this one.
+    Fixed(TargetId),
+    /// `target_header`: the value of this field.
+    Header(HeaderName),
+    /// `target_query`: the value of this query parameter.
+    Query(Name),
 }
 
 /// A rate: so many calls a period, so many at once.
@@ -128,9 +143,18 @@ pub struct Client {
     pub target_limit: Option<Quota>,
     /// `username_on_refresh = "optional"` (CONTRACT decision 7).
     pub username_on_refresh_optional: bool,
+    /// Where native calls may redirect to, exactly as written.
+    pub redirect_uris: Vec<Name>,
+    /// Other client ids that it goes by in native calls.
+    pub native_client_ids: Vec<Name>,
 }
 
 impl Client {
+    /// Whether a native call may name it so.
+    pub fn goes_by(&self, id: &str) -> bool {
+        self.id.as_str() == id || self.native_client_ids.iter().any(|known| **known == *id)
+    }
+
     /// The target of a call that names none: the default, or the only one there is.
     pub fn implied_target(&self) -> Option<&TargetId> {
         self.default_target.as_ref().or_else(|| match &self.targets {

@@ -65,7 +65,9 @@ fn read(
     section.require("upstream", "\"https://bank.example:443\"");
     let upstream = read_upstream(section, "upstream", allow_private_addresses);
     let auth_upstream = read_auth_upstream(section, &dialect, allow_private_addresses);
-    let mut paths = read_paths(section, dialect::default_paths(&dialect));
+    let base_path = section.parse("base_path", grammar::parse_base_path);
+    let base_path = base_path.map_or_else(|| Arc::from(""), |path: At<Name>| path.value);
+    let mut paths = read_paths(section, &base_path, dialect::default_paths(&dialect));
     paths.revoke = paths.revoke.filter(|_| dialect.revokes_tokens());
     paths.username = paths.username.filter(|_| dialect.checks_usernames());
     let tls = read_tls(section, defaults, &upstream);
@@ -80,6 +82,7 @@ fn read(
         translation,
         upstream,
         auth_upstream,
+        base_path,
         paths,
         tls: shared.tls(tls),
         http: tuning.http,
@@ -146,9 +149,11 @@ fn check_origin(origin: &Origin, plain_allowed: bool, private_allowed: bool) -> 
     Ok(())
 }
 
-fn read_paths(section: &Reader<'_>, [token, revoke, username]: [&str; 3]) -> Paths {
-    let base_path = section.parse("base_path", grammar::parse_base_path);
-    let base_path = base_path.map_or_else(|| Arc::from(""), |path: At<Name>| path.value);
+fn read_paths(
+    section: &Reader<'_>,
+    base_path: &str,
+    [token, revoke, username]: [&str; 3],
+) -> Paths {
     let written = section.table("paths", &reference::PATHS);
     let path = |key, below: &str| match &written {
         Some(paths) if paths.is_false(key) => None,

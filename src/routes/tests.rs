@@ -41,7 +41,13 @@ pub(super) fn load(sources: &MemorySources) -> Result<Loaded, Report> {
         }
         let name: Arc<str> = Arc::from(name);
         let version = Arc::from("1");
-        Ok(Contract { title: Arc::clone(&name), version, name, operations: Vec::new() })
+        Ok(Contract {
+            title: Arc::clone(&name),
+            version,
+            name,
+            operations: Vec::new(),
+            native: None,
+        })
     })
 }
 

@@ -96,6 +96,12 @@ impl Ask {
         .with("Content-Type", "application/x-www-form-urlencoded")
     }
 
+    /// A native call: a method, a path, a body, and no field.
+    pub(crate) fn native(method: &str, target: &str, body: &str) -> Self {
+        let (method, target) = (method.to_owned(), target.to_owned());
+        Self { method, target, headers: Vec::new(), body: body.into(), form: Vec::new() }
+    }
+
     /// Another method.
     pub(crate) fn method(self, method: &str) -> Self {
         Self { method: method.to_owned(), ..self }

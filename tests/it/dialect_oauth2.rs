@@ -153,7 +153,7 @@ fn what_the_dialect_can_not_say_is_not_asked() {
         .logged("username_not_spoken");
     it.world
         .call(Http::One, Ask::revoke().bank(FOREIGN))
-        .refused(400, "unsupported_token_type", "target can not revoke tokens")
+        .refused(400, "unsupported_token_type", "target cannot revoke tokens")
         .logged("revoke_not_spoken");
     assert!(it.heard().is_empty());
 }

@@ -113,7 +113,7 @@ over_both! {
             .logged("grant_not_spoken");
         scene
             .call(http, Ask::revoke())
-            .refused(400, "unsupported_token_type", "target can not revoke tokens")
+            .refused(400, "unsupported_token_type", "target cannot revoke tokens")
             .logged("revoke_not_spoken");
         scene
             .call(http, Ask::username())

@@ -26,7 +26,7 @@ pub(crate) fn faults() -> Vec<FaultRow> {
     let rows = between(&text, "pub const fn row(", "Row { code,");
     let row = Regex::new(concat!(
         r#"Self::([A-Za-z]+)[^=;"]*=>[ \n{]*\(\s*"([a-z_]+)","#,
-        r"\s*([0-9]+),\s*([A-Za-z]+),\s*([A-Za-z]+)",
+        r"\s*([0-9]+),\s*\*?([A-Za-z]+),\s*([A-Za-z]+)",
     ));
     let rows: Vec<_> = row
         .unwrap()
@@ -34,7 +34,8 @@ pub(crate) fn faults() -> Vec<FaultRow> {
         .map(|row| FaultRow {
             code: row[2].to_owned(),
             status: row[3].to_owned(),
-            error: snake_case(&row[4]),
+            // The one fault whose contract names its `error`.
+            error: if &row[4] == "error" { "…".to_owned() } else { snake_case(&row[4]) },
             origin: row[5].to_lowercase(),
             sentence: sentences.get(&row[1]).cloned().unwrap_or_default(),
             meaning: meanings.get(&row[1]).cloned().unwrap_or_default(),
@@ -64,7 +65,8 @@ fn fault_meanings(body: &str) -> BTreeMap<String, String> {
 
 /// The `error_description` of each variant. Arms may share one, and some take it from a contract.
 fn fault_sentences(body: &str) -> BTreeMap<String, String> {
-    let token = Regex::new(r#"Self::([A-Za-z]+)|"([^"]+)"|(sentence)\.to_string"#).unwrap();
+    let token =
+        Regex::new(r#"Self::([A-Za-z]+)|"([^"]+)"|(=> sentence,)|(sentence)\.to_string"#).unwrap();
     let (mut sentences, mut waiting) = (BTreeMap::new(), Vec::new());
     for found in token.captures_iter(body) {
         if let Some(variant) = found.get(1) {
@@ -72,7 +74,8 @@ fn fault_sentences(body: &str) -> BTreeMap<String, String> {
             continue;
         }
         let text = found.get(2).map(|text| text.as_str().to_owned());
-        let text = text.unwrap_or_else(|| "(the contract's own sentence)".to_owned());
+        let whose = if found.get(3).is_some() { "dialect" } else { "contract" };
+        let text = text.unwrap_or_else(|| format!("(the {whose}'s own sentence)"));
         for variant in waiting.drain(..) {
             sentences.insert(variant, text.clone());
         }

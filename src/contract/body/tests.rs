@@ -15,7 +15,7 @@ fn check_with(call: Call, body: &str, waivers: Waivers) -> Result<(), Fault> {
 }
 
 fn rules(contract: &Contract, call: Call) -> &BodyRules {
-    &contract.operations.iter().find(|operation| operation.call == call).unwrap().body
+    &contract.operations.iter().find(|operation| operation.call() == Some(call)).unwrap().body
 }
 
 /// The sentence of the refusal; every one here is 400 `invalid_request`.

@@ -76,7 +76,7 @@ pub(super) fn read_headers<'d>(
     headers
 }
 
-fn read_header<'d>(compiler: &mut Compiler<'d>, node: &Node<'d>) -> Option<Header> {
+pub(super) fn read_header<'d>(compiler: &mut Compiler<'d>, node: &Node<'d>) -> Option<Header> {
     let node = compiler.resolve(node)?;
     let known = ["name", "in", "required", "schema", "x-corgate-role", "x-corgate-refusal"];
     let documentation = ["description", "deprecated", "example", "examples"];

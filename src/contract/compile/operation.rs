@@ -7,11 +7,12 @@ use http::Method;
 
 use super::form;
 use super::header::{Header, HeaderRole, read_headers};
+use super::native;
 use super::node::{Compiler, Fields, Node};
 use super::security;
-use crate::contract::Operation;
 use crate::contract::head::{HeadRules, HeaderRule};
 use crate::contract::media::{self, MediaRules};
+use crate::contract::{FaultStyle, Kind, Operation};
 use crate::fault::Name;
 use crate::oauth::Call;
 
@@ -32,8 +33,9 @@ pub(super) fn read_path<'d>(
     compiler: &mut Compiler<'d>,
     path: &str,
     item: &Node<'d>,
+    style: Option<&FaultStyle>,
 ) -> Vec<Operation> {
-    check_path(compiler, path, item);
+    check_path(compiler, path, item, style.is_some());
     let mut known: Vec<&str> = METHODS.iter().map(|(keyword, _)| *keyword).collect();
     known.push("parameters");
     let documentation = ["summary", "description", "servers"];
@@ -42,13 +44,28 @@ pub(super) fn read_path<'d>(
     let mut operations = Vec::new();
     for (keyword, method) in METHODS {
         let Some(node) = fields.get(keyword) else { continue };
-        operations.extend(read_operation(compiler, path, method, &node, common.as_ref()));
+        operations.extend(match style {
+            None => read_operation(compiler, path, method, &node, common.as_ref()),
+            Some(style) => {
+                native::read_operation(compiler, path, method, &node, common.as_ref(), style)
+            }
+        });
     }
     operations
 }
 
-fn check_path<'d>(compiler: &mut Compiler<'d>, path: &str, item: &Node<'d>) {
-    if path.contains('{') {
+fn check_path<'d>(compiler: &mut Compiler<'d>, path: &str, item: &Node<'d>, native: bool) {
+    let is_literal = |part: &str| part.bytes().all(is_path_byte);
+    let is_parameter = |part: &str| {
+        let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
+        name.is_some_and(|name| !name.is_empty() && !name.contains(['{', '}']))
+    };
+    if native && path.contains('{') {
+        let fits = |part: &str| is_literal(part) || is_parameter(part);
+        if !path.starts_with('/') || !path.split('/').all(fits) {
+            compiler.error(&item.pointer, "a template's parameter must be a whole segment");
+        }
+    } else if path.contains('{') {
         compiler.error(&item.pointer, "not supported yet: a path with a template");
     } else if !path.starts_with('/') || !path.bytes().all(is_path_byte) {
         compiler.error(&item.pointer, "must start with `/` and be a path without a query");
@@ -59,6 +76,10 @@ fn check_path<'d>(compiler: &mut Compiler<'d>, path: &str, item: &Node<'d>) {
 fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte)
 }
+
+/// Keywords of an operation that say something to people only.
+pub(super) const OPERATION_DOCUMENTATION: [&str; 6] =
+    ["tags", "summary", "description", "externalDocs", "deprecated", "servers"];
 
 fn read_operation<'d>(
     compiler: &mut Compiler<'d>,
@@ -76,8 +97,7 @@ fn read_operation<'d>(
         "x-corgate-call",
         "x-corgate-open-to-suspended",
     ];
-    let documentation = ["tags", "summary", "description", "externalDocs", "deprecated", "servers"];
-    let fields = compiler.fields(node, &known, &documentation)?;
+    let fields = compiler.fields(node, &known, &OPERATION_DOCUMENTATION)?;
     let id = compiler.required_text(&fields, "operationId");
     let call = compiler.required(&fields, "x-corgate-call");
     let calls = Call::ALL.map(|call| (call.as_str(), call));
@@ -85,7 +105,7 @@ fn read_operation<'d>(
     let headers = read_headers(compiler, common, fields.get("parameters").as_ref());
     let body = compiler.required(&fields, "requestBody");
     let body = body.and_then(|body| form::read_body(compiler, &body));
-    let (statuses, offered) = read_responses(compiler, &fields);
+    let (statuses, offered, _) = read_responses(compiler, &fields);
     let security = fields.get("security").or_else(|| compiler.root().find("security"));
     let wants_bearer = security::wants_bearer(compiler, security.as_ref());
     let open_to_suspended = compiler.flag(&fields, "x-corgate-open-to-suspended");
@@ -94,7 +114,7 @@ fn read_operation<'d>(
     let head = build_head(compiler, headers, wants_bearer, media);
     Some(Operation {
         id: id?.into(),
-        call: call?,
+        kind: Kind::Consent(call?),
         method,
         path: path.into(),
         head,
@@ -104,7 +124,7 @@ fn read_operation<'d>(
     })
 }
 
-fn build_head(
+pub(super) fn build_head(
     compiler: &mut Compiler<'_>,
     headers: Vec<Header>,
     wants_bearer: bool,
@@ -138,11 +158,15 @@ fn build_head(
 
 /// The statuses, ascending, and every media type that an answer can have: an operation whose
 /// success has no content still answers its errors in one.
-fn read_responses<'d>(compiler: &mut Compiler<'d>, fields: &Fields<'d>) -> (Vec<u16>, Vec<Name>) {
+pub(super) fn read_responses<'d>(
+    compiler: &mut Compiler<'d>,
+    fields: &Fields<'d>,
+) -> (Vec<u16>, Vec<Name>, Vec<(&'d str, Node<'d>)>) {
     let mut statuses: Vec<u16> = Vec::new();
     let mut offered: Vec<Name> = Vec::new();
+    let mut carried = Vec::new();
     let Some(responses) = compiler.required(fields, "responses") else {
-        return (statuses, offered);
+        return (statuses, offered, carried);
     };
     for (status, response) in compiler.patterned(&responses) {
         match status.parse::<u16>() {
@@ -154,17 +178,27 @@ fn read_responses<'d>(compiler: &mut Compiler<'d>, fields: &Fields<'d>) -> (Vec<
                 compiler.error(&response.pointer, message);
             }
         }
-        read_response(compiler, &response, &mut offered);
+        read_response(compiler, &response, &mut offered, &mut carried);
     }
     statuses.sort_unstable();
-    (statuses, offered)
+    (statuses, offered, carried)
 }
 
-/// Headers and schemas of an answer are for people: what a bank answers is passed on as it is.
-fn read_response<'d>(compiler: &mut Compiler<'d>, node: &Node<'d>, offered: &mut Vec<Name>) {
+/// Schemas of an answer are for people: what a bank answers is passed on as it is. Its headers are
+/// named in `carried`; only native operations make something of them.
+fn read_response<'d>(
+    compiler: &mut Compiler<'d>,
+    node: &Node<'d>,
+    offered: &mut Vec<Name>,
+    carried: &mut Vec<(&'d str, Node<'d>)>,
+) {
     let Some(node) = compiler.resolve(node) else { return };
-    let fields = compiler.fields(&node, &["content"], &["description", "summary", "headers"]);
-    let Some(content) = fields.and_then(|fields| fields.get("content")) else { return };
+    let Some(fields) = compiler.fields(&node, &["content", "headers"], &["description", "summary"])
+    else {
+        return;
+    };
+    carried.extend(fields.get("headers").map_or(Vec::new(), |headers| compiler.entries(&headers)));
+    let Some(content) = fields.get("content") else { return };
     for (media, body) in compiler.entries(&content) {
         compiler.fields(&body, &[], &["schema", "example", "examples"]);
         match media::essence(media) {

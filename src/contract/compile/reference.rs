@@ -26,6 +26,12 @@ impl<'d> Compiler<'d> {
         Some(node)
     }
 
+    /// Follows a reference that is a text of its own, as in a discriminator's `mapping`.
+    pub(super) fn mapped(&mut self, node: &Node<'d>) -> Option<Node<'d>> {
+        let target = self.follow(node.clone(), node.value)?;
+        self.resolve(&target)
+    }
+
     /// Checks every reference of the document, also those in parts that are documentation only.
     pub(super) fn check_references(&mut self) {
         let mut open = vec![self.root()];

@@ -35,7 +35,7 @@ const CHALLENGES: [(&str, &str); 15] = [
 ];
 
 /// Rows 20 and 21.
-pub(super) fn check_bearer(headers: &HeaderMap) -> Result<(), Fault> {
+pub(in crate::contract) fn check_bearer(headers: &HeaderMap) -> Result<(), Fault> {
     let value = match Line::find(headers, &AUTHORIZATION) {
         Line::Absent => return Err(Fault::BearerMissing),
         Line::One(value) => value.as_bytes(),
@@ -53,7 +53,7 @@ pub(super) fn check_bearer(headers: &HeaderMap) -> Result<(), Fault> {
 
 /// Row 19. The first line's scheme decides the challenge; an unknown scheme gets Basic, which RFC
 /// 6749 section 2.3.1 makes every server of secrets support.
-pub(super) fn refuse(headers: &HeaderMap) -> Result<(), Fault> {
+pub(in crate::contract) fn refuse(headers: &HeaderMap) -> Result<(), Fault> {
     let Some(value) = headers.get(AUTHORIZATION) else { return Ok(()) };
     let (scheme, _) = split_scheme(value.as_bytes());
     let known = CHALLENGES.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name.as_bytes()));

@@ -31,7 +31,12 @@ fn head(name: &'static str, values: &[&[u8]]) -> HeaderMap {
 }
 
 fn rules(contract: &Contract) -> &HeadRules {
-    &contract.operations.iter().find(|operation| operation.call == Call::Token).unwrap().head
+    &contract
+        .operations
+        .iter()
+        .find(|operation| operation.call() == Some(Call::Token))
+        .unwrap()
+        .head
 }
 
 /// What a check of the token call's head says: the sentence of its fault.
@@ -180,7 +185,7 @@ fn rows_19_to_21_by_operation_and_policy() {
     let absent = head("authorization", &[]);
     for operation in &contract.operations {
         let check = |headers, policy| operation.head.authorization(headers, policy);
-        let wants_bearer = operation.call == Call::Username;
+        let wants_bearer = operation.call() == Some(Call::Username);
         assert_eq!(operation.head.wants_bearer(), wants_bearer);
         let refused = Err(Fault::AuthorizationRefused(r#"Bearer realm="corgate""#));
         let (given, none) =

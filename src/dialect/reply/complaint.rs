@@ -160,7 +160,10 @@ impl Complaint {
                 | ErrorCode::UnsupportedGrantType
                 | ErrorCode::UnsupportedTokenType),
             ) => Ok((StatusCode::BAD_REQUEST, error)),
-            Some(ErrorCode::InvalidToken) | None => self.verdict_by_status(),
+            // The second belongs to authorization endpoints: no answer here should have it.
+            Some(ErrorCode::InvalidToken | ErrorCode::UnsupportedResponseType) | None => {
+                self.verdict_by_status()
+            }
         }
     }
 
@@ -202,6 +205,7 @@ const fn sentence(error: ErrorCode) -> &'static str {
         ErrorCode::InvalidClient
         | ErrorCode::InvalidRequest
         | ErrorCode::UnsupportedGrantType
+        | ErrorCode::UnsupportedResponseType
         | ErrorCode::UnsupportedTokenType => "target refused the request",
     }
 }

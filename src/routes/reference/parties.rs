@@ -33,6 +33,20 @@ pub(in crate::routes) static API: Section = Section {
             "",
             "`error_uri` of the errors that the gateway makes itself.",
         ),
+        Row::other(
+            "target",
+            "target id",
+            "",
+            "Native contracts need one of the three: all calls go to this target,",
+        ),
+        Row::other("target_header", "field name", "", "or to the one that this field names,"),
+        Row::other(
+            "target_query",
+            "parameter name",
+            "",
+            "or to the one that this query parameter names. A call that names none goes to the \
+             client's default or only target.",
+        ),
     ],
 };
 
@@ -63,6 +77,18 @@ pub(in crate::routes) static CLIENT: Section = Section {
             "username_on_refresh",
             &["required", "optional"],
             "Whether a refresh must carry `username`.",
+        ),
+        Row::other(
+            "redirect_uris",
+            "list of URLs",
+            "[]",
+            "Where native authorization calls may redirect to, compared exactly.",
+        ),
+        Row::other(
+            "native_client_ids",
+            "list of texts",
+            "[]",
+            "Other client ids that it goes by in native authorization calls.",
         ),
     ],
 };

@@ -159,6 +159,8 @@ pub struct Target {
     /// Where its authorization server is, where that is another host than `upstream` (Oxlin);
     /// empty otherwise.
     pub auth_upstream: Vec<Origin>,
+    /// What stands before the paths of native calls, and before those that `paths` omits.
+    pub base_path: Name,
     /// Its paths.
     pub paths: Paths,
     /// TLS towards it.

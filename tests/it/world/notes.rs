@@ -16,8 +16,16 @@ use crate::ask::Ask;
 /// Values shorter than this could stand in a log by chance.
 const SECRET_BYTES_MIN: usize = 8;
 /// Parameters that are no secrets.
-const PUBLIC: [&str; 7] =
-    ["client_id", "grant_type", "padding", "redirect_uri", "resource", "target", "token_type_hint"];
+const PUBLIC: [&str; 8] = [
+    "client_id",
+    "grant_type",
+    "padding",
+    "provider_id",
+    "redirect_uri",
+    "resource",
+    "target",
+    "token_type_hint",
+];
 
 /// The notes of a world, shared by all that talk in it.
 #[derive(Debug, Clone, Default)]

@@ -1,0 +1,107 @@
+//! No dialect: a native call goes to its target as it came, and the answer comes back as it is.
+//!
+//! This file decides which fields travel in either direction. Both lists name what passes: what the
+//! document declares, and what carries a body. It must not know sockets.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_TYPE,
+    LOCATION, RETRY_AFTER, USER_AGENT, VIA, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{Host, ProviderAnswer, ProviderRequest};
+use crate::answer::Answer;
+use crate::contract::{AuthorizationPolicy, NativeRules, Operation};
+use crate::fault::Fault;
+use crate::routes::{Api, Target};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const VIA_US: HeaderValue = HeaderValue::from_static("1.1 corgate");
+
+/// Fields of a request that pass without being declared.
+const ASKED_FIELDS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
+
+/// Fields of an answer that pass without being declared.
+const ANSWER_FIELDS: [HeaderName; 5] =
+    [CONTENT_TYPE, CONTENT_LANGUAGE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
+
+/// A native call that kept its contract.
+#[derive(Debug)]
+pub struct NativeAsked<'a> {
+    /// Where it came in.
+    pub api: &'a Api,
+    /// The operation.
+    pub operation: &'a Operation,
+    /// Its rules.
+    pub rules: &'a NativeRules,
+    /// Where it goes.
+    pub target: &'a Target,
+    /// The path below the mount.
+    pub below: &'a str,
+    /// The query that travels on.
+    pub query: Option<&'a str>,
+    /// The client's fields.
+    pub headers: &'a HeaderMap,
+    /// The client's body, byte for byte.
+    pub body: &'a Bytes,
+    /// The trace that starts here.
+    pub traceparent: HeaderValue,
+}
+
+/// The request to the target.
+pub fn request(asked: &NativeAsked<'_>) -> ProviderRequest {
+    let target = asked.target;
+    let mut headers = HeaderMap::with_capacity(24);
+    for name in asked.operation.head.declared().chain(&ASKED_FIELDS) {
+        if headers.contains_key(name) {
+            continue;
+        }
+        for value in asked.headers.get_all(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    let forwards = asked.api.authorization == AuthorizationPolicy::Forward;
+    if let Some(value) = asked.headers.get(AUTHORIZATION)
+        && (asked.rules.takes_authorization() || forwards)
+    {
+        headers.insert(AUTHORIZATION, value.clone());
+    }
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(VIA, VIA_US);
+    headers.insert(TRACEPARENT, asked.traceparent.clone());
+    for (name, value) in &target.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    let path = match asked.query {
+        Some(query) => format!("{}{}?{query}", target.base_path, asked.below),
+        None => format!("{}{}", target.base_path, asked.below),
+    };
+    ProviderRequest {
+        host: if asked.rules.on_auth_host { Host::Auth } else { Host::Main },
+        method: asked.operation.method.clone(),
+        path: path.into(),
+        headers,
+        body: asked.body.clone(),
+    }
+}
+
+/// The client's answer. A redirect is the client's to follow.
+///
+/// # Errors
+/// [`Fault::ResponseMalformed`] for what is no final answer.
+pub fn answer(rules: &NativeRules, answer: ProviderAnswer) -> Result<Answer, Fault> {
+    if !(200..600).contains(&answer.status.as_u16()) {
+        return Err(Fault::ResponseMalformed("status"));
+    }
+    let mut keep = HeaderMap::with_capacity(12);
+    for name in rules.answer_fields.iter().chain(&ANSWER_FIELDS) {
+        if keep.contains_key(name) {
+            continue;
+        }
+        for value in answer.headers.get_all(name) {
+            keep.append(name.clone(), value.clone());
+        }
+    }
+    Ok(Answer::of_provider(answer.status, keep, answer.body))
+}
