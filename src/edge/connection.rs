@@ -223,8 +223,13 @@ impl Watch {
                 (phase, (since + self.idle).min((link.opened + self.age_max).max(since)))
             }
             Phase::Head => (phase, since + self.head),
-            // The exchange has deadlines of its own; look again when it may be over.
-            Phase::Busy => (phase, Instant::now() + self.idle),
+            // The exchange has deadlines of its own; look again when it may be over, or when the
+            // connection is to take no other one.
+            Phase::Busy => {
+                let (now, old) = (Instant::now(), link.opened + self.age_max);
+                let next = now + self.idle;
+                (phase, if old > now { next.min(old) } else { next })
+            }
         }
     }
 }
@@ -262,6 +267,13 @@ fn look_at_timer(
 ) -> Poll<End> {
     while timer.as_mut().poll(cx).is_ready() {
         let (phase, deadline) = watch.deadline(link);
+        if phase == Phase::Busy
+            && Instant::now() >= link.opened + watch.age_max
+            && poll_connection(cx, true).is_ready()
+        {
+            // It takes nothing new: HTTP/2 could carry a next stream before the last one ends.
+            return Poll::Ready(End::Closed);
+        }
         if deadline > Instant::now() {
             timer.as_mut().reset(deadline);
             continue;

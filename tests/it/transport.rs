@@ -210,6 +210,15 @@ fn a_connection_ends_at_its_age_though_it_is_not_idle() {
 }
 
 #[test]
+fn a_connection_that_is_busy_at_its_age_ends_with_its_exchange() {
+    let world = Setup::new().limits("connection_age_max = \"1s\"").start();
+    let mut wire = world.wire();
+    wire.send(Ask::magic("sim-delay-1300").bytes());
+    wire.answer().good();
+    wire.is_closed();
+}
+
+#[test]
 fn a_handshake_that_never_ends_is_cut() {
     let world = Setup::new().limits("handshake_timeout = \"200ms\"").start();
     let plain = corgate::sim::client::Client::plain(world.address(0));
