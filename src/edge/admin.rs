@@ -20,7 +20,6 @@ use tokio::sync::oneshot;
 use super::hub::{Hub, Stage};
 use super::{metrics, now};
 use crate::breaker::Position;
-use crate::oauth::Call;
 use crate::snapshot::Route;
 
 /// The listener's thread.
@@ -105,9 +104,10 @@ async fn show_bank(State(hub): State<Arc<Hub>>, Path(id): Path<String>) -> Respo
 fn describe(route: &Route) -> Value {
     let target = &route.target;
     let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let capabilities: serde_json::Map<_, _> = Call::ALL
+    let capabilities: serde_json::Map<_, _> = target
+        .capabilities()
         .into_iter()
-        .map(|call| (call.as_str().to_owned(), json!(target.paths.of(call).is_some())))
+        .map(|(name, served)| (name.to_owned(), json!(served)))
         .collect();
     let upstream: Vec<_> = target.upstream.iter().map(ToString::to_string).collect();
     json!({

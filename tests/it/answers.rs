@@ -51,6 +51,23 @@ over_both! {
         assert_eq!(world.metric("corgate_oddities_total{kind=\"correlation_id\"}"), 1);
     }
 
+    fn an_answer_under_another_id_ends_its_connection_to_the_bank(http) {
+        let world = World::new();
+        world.call(http, Ask::magic("sim-wrong-correlation")).good();
+        world.call(http, Ask::token()).good();
+        assert_eq!(world.bank.connections(), 2);
+    }
+
+    fn another_calls_answer_on_a_used_connection_is_given_to_nobody(http) {
+        let world = World::new();
+        // The bank is known to echo, and its connection was used: what comes under another id may
+        // have been meant for somebody else.
+        world.call(http, Ask::token()).good();
+        let answer = world.call(http, Ask::magic("sim-wrong-correlation"));
+        answer.refused(502, "server_error", "target returned an invalid response");
+        world.bank_heard(2);
+    }
+
     fn a_revocation_has_no_body(http) {
         let world = World::new();
         let answer = world.call(http, Ask::revoke()).good();

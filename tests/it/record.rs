@@ -201,7 +201,8 @@ fn the_admin_pages_answer() {
     }
     assert_eq!(bank["calls"], 1);
     assert_eq!(bank["in_flight"], 0);
-    assert_eq!(bank["capabilities"]["token"], true);
+    assert_eq!(bank["capabilities"]["authorization_code"], true);
+    assert_eq!(bank["capabilities"]["refresh_token"], true);
     assert_eq!(bank["capabilities"]["username"], false);
     assert_eq!(world.admin("/banks/IIDX00001").0, 200);
     assert_eq!(world.admin("/banks/IIDX99999").0, 404);

@@ -42,11 +42,13 @@ pub(super) struct Dialer {
     configs: Arc<ClientConfigs>,
     /// Where the next search begins: the address that last worked.
     first: Cell<usize>,
+    /// Where among a name's addresses the next dial begins.
+    skew: Cell<usize>,
 }
 
 impl Dialer {
     pub(super) const fn new(target: Arc<Target>, host: Host, configs: Arc<ClientConfigs>) -> Self {
-        Self { target, host, configs, first: Cell::new(0) }
+        Self { target, host, configs, first: Cell::new(0), skew: Cell::new(0) }
     }
 
     /// Connects, within the target's connect deadline for all addresses together.
@@ -56,6 +58,7 @@ impl Dialer {
         if dialled.is_err() {
             // The address that hangs or refuses is not the first to be tried next time.
             self.first.set(self.first.get().wrapping_add(1));
+            self.skew.set(self.skew.get().wrapping_add(1));
         }
         dialled
     }
@@ -83,7 +86,9 @@ impl Dialer {
     }
 
     async fn connect(&self, origin: &Origin, endpoint: usize) -> Result<Dialled, Fault> {
-        let addresses = self.resolve(origin).await?;
+        let mut addresses = self.resolve(origin).await?;
+        let skew = self.skew.get() % addresses.len().max(1);
+        addresses.rotate_left(skew);
         let socket = connect_any(&addresses).await?;
         socket.set_nodelay(true).map_err(|_| Fault::ConnectFailed)?;
         // A second handle on the same socket, for the pool to look at while hyper owns the first.

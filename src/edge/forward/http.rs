@@ -3,6 +3,7 @@
 //! This file decides what counts as a whole answer, and when a request may be sent again: only
 //! when no byte of it was written. It must not know what a request means.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -20,6 +21,7 @@ use tower::Service;
 use super::dial::{Dialer, Dialled};
 use super::pool::{Pool, Shared, Single};
 use super::{Fate, Outbound};
+use crate::answer::X_CORRELATION_ID;
 use crate::dialect::{Host, ProviderAnswer, ProviderRequest};
 use crate::fault::Fault;
 use crate::routes::{Origin, Scheme, Target, UpstreamHttp};
@@ -35,6 +37,8 @@ struct Line {
     pool: Rc<Pool>,
     /// What each of the target's addresses is called in a request, in the target's order.
     authorities: Vec<(Authority, HeaderValue)>,
+    /// Whether this bank was seen to answer with the correlation id that it was given.
+    echoes: Cell<bool>,
 }
 
 impl Exchange {
@@ -42,7 +46,7 @@ impl Exchange {
         // An address without a proper name was refused when the table was loaded; should one slip
         // through, its calls are answered with an internal error.
         let authorities = target.origins(host).iter().map_while(authority).collect();
-        Self(Rc::new(Line { target, host, dialer, pool, authorities }))
+        Self(Rc::new(Line { target, host, dialer, pool, authorities, echoes: Cell::new(false) }))
     }
 }
 
@@ -59,6 +63,13 @@ impl Service<Outbound> for Exchange {
         let line = self.0.clone();
         Box::pin(async move { line.exchange(outbound).await })
     }
+}
+
+/// A correlation id in an answer, beside the request's own.
+enum Echo {
+    None,
+    Same,
+    Other,
 }
 
 type Sent = Result<Response<Incoming>, Unsent>;
@@ -123,11 +134,33 @@ impl Line {
     ) -> Result<ProviderAnswer, Unsent> {
         fate.note(|trail| trail.endpoint = Some(single.endpoint));
         self.address(&mut request, single.endpoint, false).map_err(Unsent::Lost)?;
+        let asked = request.headers().get(X_CORRELATION_ID).cloned();
         let sending = single.sender.try_send_request(request);
         let sent: Sent = self.first_byte(sending).await;
         let answer = self.whole(sent?, fate).await.map_err(Unsent::Lost)?;
-        self.pool.keep(single);
+        match self.echo(asked.as_ref(), &answer) {
+            Echo::None | Echo::Same => self.pool.keep(single),
+            // An answer under another id may be one too many: whatever follows on this
+            // connection could be somebody else's. Where the bank is known to echo and the
+            // connection was used before, this one already is.
+            Echo::Other if self.echoes.get() && fate.trail.get().reused => {
+                return Err(Unsent::Lost(Fault::ResponseMalformed("another call's answer")));
+            }
+            Echo::Other => {}
+        }
         Ok(answer)
+    }
+
+    /// How the answer's correlation id stands to the request's.
+    fn echo(&self, asked: Option<&HeaderValue>, answer: &ProviderAnswer) -> Echo {
+        match (asked, answer.headers.get(X_CORRELATION_ID)) {
+            (Some(asked), Some(echoed)) if asked == echoed => {
+                self.echoes.set(true);
+                Echo::Same
+            }
+            (Some(_), Some(_)) => Echo::Other,
+            (None, _) | (_, None) => Echo::None,
+        }
     }
 
     async fn over_shared(
@@ -140,6 +173,10 @@ impl Line {
         self.address(&mut request, shared.endpoint, true).map_err(Unsent::Lost)?;
         let sending = shared.sender.try_send_request(request);
         let sent: Sent = self.first_byte(sending).await;
+        if matches!(sent, Err(Unsent::Lost(_))) {
+            // Its path may have died without a word; the next call dials anew.
+            self.pool.unshare();
+        }
         self.whole(sent?, fate).await.map_err(Unsent::Lost)
     }
 

@@ -34,7 +34,7 @@ struct Idle {
 /// The connections.
 pub(super) struct Pool {
     idle: RefCell<Vec<Idle>>,
-    shared: RefCell<Option<Shared>>,
+    shared: RefCell<Option<(Shared, Instant)>>,
     idle_max: usize,
     idle_timeout: Duration,
 }
@@ -73,12 +73,20 @@ impl Pool {
 
     /// The connection that carries many, while it lives.
     pub(super) fn shared(&self) -> Option<Shared> {
-        self.shared.borrow().as_ref().filter(|shared| !shared.sender.is_closed()).cloned()
+        let mut kept = self.shared.borrow_mut();
+        let (shared, used) = kept.as_mut().filter(|(shared, _)| !shared.sender.is_closed())?;
+        *used = Instant::now();
+        Some(shared.clone())
     }
 
     /// Makes a connection the one that carries many.
     pub(super) fn share(&self, shared: Shared) {
-        self.shared.replace(Some(shared));
+        self.shared.replace(Some((shared, Instant::now())));
+    }
+
+    /// Gives that connection up; calls that are on it may end.
+    pub(super) fn unshare(&self) {
+        self.shared.replace(None);
     }
 
     /// Closes what rested too long or was closed by the bank.
@@ -88,6 +96,13 @@ impl Pool {
             now.saturating_duration_since(idle.since) < self.idle_timeout
                 && !idle.connection.sender.is_closed()
         });
+        let rests = |(shared, used): &(Shared, Instant)| {
+            shared.sender.is_closed() || now.saturating_duration_since(*used) >= self.idle_timeout
+        };
+        if self.shared.borrow().as_ref().is_some_and(rests) {
+            // A call that is still on it holds it open until its answer.
+            self.unshare();
+        }
     }
 }
 

@@ -200,4 +200,15 @@ impl Target {
             crate::dialect::Host::Auth | crate::dialect::Host::Main => &self.upstream,
         }
     }
+
+    /// What clients can do at this bank: the capability matrix's row (DIALECTS 7).
+    pub fn capabilities(&self) -> [(&'static str, bool); 4] {
+        let token = self.paths.token.is_some();
+        [
+            ("authorization_code", token && self.dialect.exchanges_codes()),
+            ("refresh_token", token && self.dialect.refreshes_tokens()),
+            ("revoke", self.paths.revoke.is_some()),
+            ("username", self.paths.username.is_some() || self.translation.assert_username),
+        ]
+    }
 }
