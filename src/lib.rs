@@ -13,6 +13,11 @@
 //!
 //! Floors 0 to 2 are pure: no sockets, no clock they were not handed, no logging. They build
 //! without any feature (`cargo check --no-default-features`), and `tests/tidy.rs` keeps it so.
+//!
+//! Where a comment says CONTRACT, a row, a decision or a rule such as C5, it means
+//! `contracts/README.md`; DIALECTS means `contracts/DIALECTS.md`. The *seed* is what the project
+//! was given: the bLink consent-flow module 2.0.15.1-fi, and the public pages of Konsentus (seed
+//! 001), Flinks (seeds 002 and 004) and Oxlin (seed 003).
 
 pub mod answer;
 pub mod breaker;

@@ -4,6 +4,9 @@
 //! with certificates made at run time, and says what is special about its `routes.toml`. What no
 //! test may forget is in the harness: every answer's marks (CONTRACT 4.3), one access line for each
 //! answer, and no secret in any log, metric or status page.
+//!
+//! CONTRACT is `contracts/README.md`, DIALECTS `contracts/DIALECTS.md`: `row_4_4_05_…` is row 5 of
+//! its section 4.4.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,

@@ -119,10 +119,15 @@ fn the_table_of_limits_has_every_limit_and_its_default() {
 
 #[test]
 fn links_lead_to_files() {
-    let link = Regex::new(r"\]\(([^)#:]+)\)").unwrap();
-    for (page, folder) in
-        [("README.md", ""), (".github/CONTRIBUTING.md", ".github/"), ("certs/README.md", "certs/")]
-    {
+    let link = Regex::new(r"\]\(([^)#:]+)(?:#[^)]*)?\)").unwrap();
+    for page in [
+        "README.md",
+        ".github/CONTRIBUTING.md",
+        "certs/README.md",
+        "contracts/README.md",
+        "contracts/DIALECTS.md",
+    ] {
+        let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
         for found in link.captures_iter(&read(page)) {
             let path = top().join(folder).join(&found[1]);
             assert!(path.exists(), "{page} links to {}, which there is not", &found[1]);

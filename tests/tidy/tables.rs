@@ -63,21 +63,24 @@ fn fault_meanings(body: &str) -> BTreeMap<String, String> {
     meanings
 }
 
-/// The `error_description` of each variant. Arms may share one, and some take it from a contract.
+/// The `error_description` of each variant. Arms may share one, and some take it from a contract
+/// or a dialect.
 fn fault_sentences(body: &str) -> BTreeMap<String, String> {
-    let token =
-        Regex::new(r#"Self::([A-Za-z]+)|"([^"]+)"|(=> sentence,)|(sentence)\.to_string"#).unwrap();
+    let token = r#"Self::([A-Za-z]+)|"([^"]+)"|(sentence)\.to_string|=> (sentence),"#;
+    let token = Regex::new(token).unwrap();
     let (mut sentences, mut waiting) = (BTreeMap::new(), Vec::new());
     for found in token.captures_iter(body) {
         if let Some(variant) = found.get(1) {
             waiting.push(variant.as_str().to_owned());
             continue;
         }
-        let text = found.get(2).map(|text| text.as_str().to_owned());
-        let whose = if found.get(3).is_some() { "dialect" } else { "contract" };
-        let text = text.unwrap_or_else(|| format!("(the {whose}'s own sentence)"));
+        let text = match (found.get(2), found.get(3)) {
+            (Some(text), _) => text.as_str(),
+            (None, Some(_)) => "(the contract's own sentence)",
+            (None, None) => "(the dialect's own sentence)",
+        };
         for variant in waiting.drain(..) {
-            sentences.insert(variant, text.clone());
+            sentences.insert(variant, text.to_owned());
         }
     }
     sentences
