@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use crate::answer::{Answer, Manner};
+use crate::answer::Answer;
 use crate::callers::Peer;
 use crate::dialect::held::{DEFAULT_LIFE, HeldKey};
 use crate::dialect::told::Told;
@@ -49,7 +49,7 @@ async fn converse<B: Banks, E: Entropy>(
 ) -> Outcome {
     let mut trail = Trail::default();
     let heard = async {
-        if let Some(told) = asserted(setting, asked) {
+        if let Some(told) = asserted(setting, asked)? {
             return Ok(told);
         }
         let held = match dialect::recipe(asked)? {
@@ -121,6 +121,10 @@ pub(crate) fn remember<B, E>(setting: &Setting<'_, '_, B, E>, asked: &Asked<'_>,
     let Ok(token) = serde_json::from_slice::<TokenAnswer<'_>>(&answer.body) else { return };
     let life = Duration::from_secs(token.expires_in.unwrap_or(DEFAULT_LIFE.as_secs()));
     let username = asked.form.value("username").unwrap_or_default();
+    if username.is_empty() && asked.target.translation.assert_username {
+        // A refresh may come without a name (`username_on_refresh`): the hub can't vouch for one.
+        return;
+    }
     let target = asked.target.id.as_str();
     setting.hub.memory.tell(target, &token.access_token, username, life, setting.now);
 }
@@ -133,20 +137,19 @@ struct TokenAnswer<'a> {
 
 /// The hub's own answer to a username check, where the table wants it (DIALECTS 2.5): it proves
 /// that the name is the one that came with the token, and no more.
-fn asserted<B, E>(setting: &Setting<'_, '_, B, E>, asked: &Asked<'_>) -> Option<Heard> {
+fn asserted<B, E>(
+    setting: &Setting<'_, '_, B, E>,
+    asked: &Asked<'_>,
+) -> Result<Option<Heard>, Fault> {
     if asked.call != Call::Username || !asked.target.translation.assert_username {
-        return None;
+        return Ok(None);
     }
+    let told = asked.told.filter(|told| !told.expired).ok_or(Fault::BearerUnknown)?;
     let target = asked.target.id.as_str();
     let username = asked.form.value("username").unwrap_or_default();
-    let answer = match asked.told.filter(|told| !told.expired) {
-        None => Answer::of_fault(&Fault::BearerUnknown, Manner::default()),
-        Some(told) => {
-            let same = setting.hub.memory.is_same_name(&told, target, username);
-            Answer::of_platform(format!("{{\"valid_username\":{same}}}").into())
-        }
-    };
-    Some(Heard { answer, oddity: None })
+    let same = setting.hub.memory.is_same_name(&told, target, username);
+    let answer = Answer::of_platform(format!("{{\"valid_username\":{same}}}").into());
+    Ok(Some(Heard { answer, oddity: None }))
 }
 
 /// The token of `Authorization: Bearer`; its form was checked with the head.

@@ -133,6 +133,10 @@ impl Oddity {
     }
 }
 
+/// The name that corgate goes by in `Via` (RFC 9110 section 7.6.3: a pseudonym), so that the walk
+/// sees a request that has been here before.
+const VIA_US: HeaderValue = HeaderValue::from_static("1.1 corgate");
+
 /// Most requests of one conversation. No dialect needs more than two.
 pub const TURNS_MAX: u8 = 3;
 

@@ -18,8 +18,6 @@ use crate::oauth::Call;
 const X_CORAPI_CLIENT_ID: HeaderName = HeaderName::from_static("x-corapi-client-id");
 const X_CORAPI_TARGET_ID: HeaderName = HeaderName::from_static("x-corapi-target-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// The name that corgate goes by in `Via` (RFC 9110 section 7.6.3: a pseudonym).
-const VIA_US: HeaderValue = HeaderValue::from_static("1.1 corgate");
 /// Room for every field that is set here and the bank's own configured ones.
 const FIELDS: usize = 24;
 
@@ -42,7 +40,7 @@ pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
     headers.insert(X_CORRELATION_ID, asked.correlation.header_value().clone());
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(VIA, VIA_US);
+    headers.insert(VIA, super::VIA_US);
     headers.insert(TRACEPARENT, asked.traceparent.clone());
     for (name, value) in &asked.target.headers {
         headers.insert(name.clone(), value.clone());

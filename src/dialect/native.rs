@@ -17,7 +17,6 @@ use crate::fault::Fault;
 use crate::routes::{Api, Target};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const VIA_US: HeaderValue = HeaderValue::from_static("1.1 corgate");
 
 /// Fields of a request that pass without being declared.
 const ASKED_FIELDS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
@@ -68,7 +67,7 @@ pub fn request(asked: &NativeAsked<'_>) -> ProviderRequest {
         headers.insert(AUTHORIZATION, value.clone());
     }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(VIA, VIA_US);
+    headers.insert(VIA, super::VIA_US);
     headers.insert(TRACEPARENT, asked.traceparent.clone());
     for (name, value) in &target.headers {
         headers.insert(name.clone(), value.clone());

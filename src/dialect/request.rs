@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use zeroize::Zeroizing;
 
-use super::{Asked, Host, ProviderRequest, Turn};
+use super::{Asked, Host, ProviderRequest, Turn, VIA_US};
 use crate::fault::{Fault, Name};
 use crate::routes::table::dialect::{Registration, Registrations};
 
@@ -27,6 +27,7 @@ pub(super) fn fields(asked: &Asked<'_>, correlation: Option<&HeaderName>) -> Hea
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(USER_AGENT, HeaderValue::from_static("corgate"));
+    headers.insert(VIA, VIA_US);
     headers.insert(TRACEPARENT, asked.traceparent.clone());
     if let Some(name) = correlation {
         headers.insert(name.clone(), asked.correlation.header_value().clone());
