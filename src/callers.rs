@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use http::HeaderValue;
 
 use crate::fault::Fault;
@@ -39,8 +40,8 @@ pub struct Caller {
 /// Every caller that there can be.
 #[derive(Debug)]
 pub struct Callers {
-    by_certificate: HashMap<Fingerprint, Arc<Caller>>,
-    by_id: HashMap<ClientId, Arc<Caller>>,
+    by_certificate: HashMap<Fingerprint, Arc<Caller>, RandomState>,
+    by_id: HashMap<ClientId, Arc<Caller>, RandomState>,
     insecure_header_identity: bool,
 }
 
@@ -48,7 +49,7 @@ impl Callers {
     /// Makes the registry of a table. A client whose quota did not change keeps its buckets from
     /// `previous`, so that a reload gives nobody a fresh burst.
     pub fn build(table: &RouteTable, previous: Option<&Self>) -> Self {
-        let by_id: HashMap<_, _> = table
+        let by_id: HashMap<_, _, RandomState> = table
             .clients
             .values()
             .map(|client| {

@@ -27,7 +27,7 @@ pub struct Snapshot {
     /// What was told at token calls; it outlives every table.
     pub memory: Arc<Memory>,
     /// Where calls go.
-    routes: HashMap<TargetId, Arc<Route>>,
+    routes: HashMap<TargetId, Arc<Route>, foldhash::fast::RandomState>,
 }
 
 /// A target with the state that all workers share.

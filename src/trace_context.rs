@@ -4,8 +4,10 @@
 //! outside of the hub's trust, and the caller's trace id is kept for the log. A broken header is
 //! ignored, never refused. It must not know where traces go, and randomness is handed to it.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
+/// The field that carries a trace.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Length of `00-<32 hex>-<16 hex>-<2 hex>`.
 const TRACEPARENT_BYTES: usize = 55;
 
@@ -43,7 +45,10 @@ impl std::fmt::Display for TraceId {
 /// section 3.2: version `ff` is invalid, ids are lower-case hexadecimal and not all zero, and a
 /// higher version may have more after the flags).
 pub fn caller_trace_id(headers: &HeaderMap) -> Option<TraceId> {
-    let mut values = headers.get_all("traceparent").iter();
+    if !headers.contains_key(&TRACEPARENT) {
+        return None;
+    }
+    let mut values = headers.get_all(&TRACEPARENT).iter();
     let (value, None) = (values.next()?.as_bytes(), values.next()) else { return None };
     let (version, rest) = (value.get(..2)?, value.get(2..)?);
     let shaped = is_lower_hex(version)
