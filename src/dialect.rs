@@ -58,6 +58,17 @@ pub struct Asked<'a> {
     pub form: &'a Form<'a>,
     /// What the hub remembers of the token that the call is about; see [`told`].
     pub told: Option<told::Told>,
+    /// When the call is made, for a dialect that signs; see [`Dialect::signs`].
+    pub moment: Option<Moment>,
+}
+
+/// What makes a signed statement good once and for a short time (RFC 7523 section 3).
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Seconds since 1970.
+    pub unix_seconds: u64,
+    /// Random bits that no other moment has.
+    pub nonce: u128,
 }
 
 /// Which of a bank's hosts a request goes to.

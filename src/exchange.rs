@@ -17,7 +17,7 @@ use crate::answer::{Answer, Manner, X_CORRELATION_ID};
 use crate::callers::{Caller, Peer};
 use crate::contract::{Operation, Waivers};
 use crate::conversation::{self, FlightKey, Outcome};
-use crate::dialect::{Asked, Heard, Held, Oddity, ProviderAnswer, ProviderRequest, Recipe};
+use crate::dialect::{Asked, Heard, Held, Moment, Oddity, ProviderAnswer, ProviderRequest, Recipe};
 use crate::fault::Fault;
 use crate::ids::CorrelationId;
 use crate::limiter::{Permit, admit_client, admit_target};
@@ -74,10 +74,13 @@ pub trait Banks {
     ) -> impl Future<Output = Outcome>;
 }
 
-/// Random bits, handed in.
+/// Random bits and the wall clock, handed in.
 pub trait Entropy {
     /// 128 fresh random bits.
     fn bits(&mut self) -> u128;
+
+    /// Seconds since 1970. Asked only where a bank's dialect signs.
+    fn unix_seconds(&self) -> u64;
 }
 
 /// What a walk is given besides the request.
@@ -205,6 +208,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
         body: &bytes,
         form: &form,
         told: conversation::recall(setting, route, headers),
+        moment: moment(&mut setting.entropy, route),
     };
 
     // forward, and translate back: a short conversation; without a permit there is none
@@ -388,4 +392,10 @@ fn start_trace(entropy: &mut impl Entropy) -> (trace_context::TraceId, http::Hea
     let (trace, parent) = (entropy.bits(), entropy.bits());
     // The low 64 bits of fresh random bits are fresh random bits.
     trace_context::restart(trace, parent as u64)
+}
+
+/// Bits and time, for a dialect that signs; the others' calls read no clock.
+fn moment(entropy: &mut impl Entropy, route: &Route) -> Option<Moment> {
+    let signs = route.target.dialect.signs();
+    signs.then(|| Moment { unix_seconds: entropy.unix_seconds(), nonce: entropy.bits() })
 }

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::held::read_answer;
 use super::told::{Memory, Told};
-use super::{Asked, Heard, Held, Oddity, ProviderAnswer, ProviderRequest, Recipe, Turn};
+use super::{Asked, Heard, Held, Moment, Oddity, ProviderAnswer, ProviderRequest, Recipe, Turn};
 use crate::answer::{Answer, Manner};
 use crate::contract::AuthorizationPolicy;
 use crate::fault::Fault;
@@ -25,6 +25,11 @@ use crate::routes::{MemorySources, RouteTable, Target, load};
 
 /// What the table's `${env:SECRET}` is.
 pub(super) const SECRET: &str = "test-secret:1";
+
+/// What the table's `${file:hub.pem}` is: a key on P-256.
+const KEY: &str = include_str!("../../tests/keys/es256.pem");
+/// The moment of every call that is signed.
+const MOMENT: Moment = Moment { unix_seconds: 1_790_000_000, nonce: 0x1234_5678_9abc_def0 };
 
 /// What a bank answers: status, fields, body.
 pub(super) type Said = (u16, &'static [(&'static str, &'static str)], &'static str);
@@ -110,8 +115,8 @@ dialect = '{dialect}'
 {target}
 "
     );
-    let sources =
-        MemorySources::default().file("routes.toml", &text).with_variable("SECRET", SECRET);
+    let sources = MemorySources::default().file("routes.toml", &text).file("hub.pem", KEY);
+    let sources = sources.with_variable("SECRET", SECRET);
     load(Path::new("routes.toml"), &sources).unwrap_or_else(|report| panic!("{report}")).table
 }
 
@@ -138,6 +143,7 @@ fn play(dialect: &str, case: &Case) -> String {
         body: &body,
         form: &Form::parse(&body).unwrap(),
         told: case.told.map(told),
+        moment: target.dialect.signs().then_some(MOMENT),
     };
     let shows = if case.shows.is_empty() { String::new() } else { format!("{}\n\n", case.shows) };
     let mut text = format!("{shows}# bLink {}\n", case.call.as_str());

@@ -3,6 +3,7 @@
 //!
 //! This file decides what bLink's calls are in it (DIALECTS 3). It must not know sockets.
 
+mod assertion;
 #[cfg(test)]
 mod tests;
 
@@ -94,11 +95,13 @@ fn say<'a>(
     asked: &Asked<'a>,
     settings: &'a OAuth2,
     path: &Name,
-    mut pairs: Vec<(&'a str, &'a str)>,
+    pairs: Vec<(&'a str, &'a str)>,
 ) -> Result<Turn, Fault> {
+    let signed;
+    let mut pairs: Vec<(&str, &str)> = pairs;
     let registration = registration(asked, &settings.registrations)?;
     let mut headers = fields(asked, settings.correlation_header.as_ref());
-    match settings.authentication {
+    match &settings.authentication {
         Authentication::SecretBasic => {
             headers.insert(AUTHORIZATION, basic(registration)?);
         }
@@ -108,6 +111,12 @@ fn say<'a>(
         }
         Authentication::Tls | Authentication::None => {
             pairs.push(("client_id", &registration.client_id));
+        }
+        // RFC 7521 section 4.2: the assertion names the client, `client_id` would only repeat it.
+        Authentication::PrivateKeyJwt(key) => {
+            signed = assertion::sign(asked, &registration.client_id, key)?;
+            pairs.push(("client_assertion_type", assertion::TYPE));
+            pairs.push(("client_assertion", &signed));
         }
     }
     Ok(post_form(path, headers, pairs))

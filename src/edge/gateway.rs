@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -44,13 +44,19 @@ pub(super) struct Link {
     pub(super) resets: std::cell::Cell<u32>,
 }
 
-/// Random bits from the worker's own generator.
+/// Random bits from the worker's own generator, and the system's time.
 #[derive(Debug)]
 struct Random;
 
 impl Entropy for Random {
     fn bits(&mut self) -> u128 {
         fastrand::u128(..)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the edge hands the time in")]
+    fn unix_seconds(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap_or_default().as_secs()
     }
 }
 

@@ -229,7 +229,9 @@ impl<'p> Page<'p> {
             if line.trim_start().starts_with('[') {
                 sensitive = false;
             }
-            sensitive |= ["header", "secret"].iter().any(|word| line.contains(word));
+            sensitive |= ["header", "secret", "private_key", "PRIVATE KEY"]
+                .iter()
+                .any(|word| line.contains(word));
             let mut first = true;
             while let Some((span, what)) = spans.next_if(|(span, _)| span.start < end) {
                 if std::mem::take(&mut first) {

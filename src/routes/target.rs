@@ -70,6 +70,7 @@ fn read(
     let mut paths = read_paths(section, &base_path, dialect::default_paths(&dialect));
     paths.revoke = paths.revoke.filter(|_| dialect.revokes_tokens());
     paths.username = paths.username.filter(|_| dialect.checks_usernames());
+    dialect::check_audience(section, &dialect, &paths);
     let tls = read_tls(section, defaults, &upstream);
     let headers = headers::read(section);
     let tuning = tuning::Tuning::read(section, defaults);

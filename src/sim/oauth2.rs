@@ -3,18 +3,20 @@
 //!
 //! This file decides what such a bank answers. It must not know the gateway, nor bLink.
 
+mod assertions;
 mod books;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use self::assertions::Assertions;
 use self::books::{Books, Tokens};
 use super::bank::Mischief;
 use super::form::Form;
@@ -33,6 +35,8 @@ pub struct OAuth2Config {
     pub client_id: String,
     /// Its secret; `None` where the client shows none.
     pub client_secret: Option<String>,
+    /// The public key, as PEM, of the client's assertions; where there is one, nothing else counts.
+    pub public_key: Option<String>,
     /// Whether a refresh token is good once (RFC 9700 section 4.14.2).
     pub rotates: bool,
     /// How long it thinks about a token call.
@@ -48,6 +52,7 @@ impl OAuth2Config {
             listening,
             client_id: "hub".to_owned(),
             client_secret: Some("hub-secret".to_owned()),
+            public_key: None,
             rotates: true,
             think: Duration::ZERO,
             seed: 0,
@@ -65,11 +70,12 @@ impl OAuth2Bank {
     /// Starts a bank on a thread of its own.
     ///
     /// # Errors
-    /// When its address can't be bound.
+    /// When its address can't be bound, or `public_key` is none on P-256.
     pub fn start(config: OAuth2Config) -> io::Result<Self> {
         let listening = config.listening.clone();
         let books = Mutex::new(Books::new(config.seed, config.rotates));
-        let desk = Arc::new(Desk { config, books });
+        let assertions = config.public_key.as_deref().map(Assertions::new).transpose()?;
+        let desk = Arc::new(Desk { config, books, assertions });
         let server = Server::start(listening, Arc::clone(&desk) as Arc<dyn Party>)?;
         Ok(Self { desk, server })
     }
@@ -98,6 +104,7 @@ impl OAuth2Bank {
 struct Desk {
     config: OAuth2Config,
     books: Mutex<Books>,
+    assertions: Option<Assertions>,
 }
 
 impl Party for Desk {
@@ -143,7 +150,16 @@ impl Party for Desk {
 
 impl Desk {
     /// Client authentication (RFC 6749 section 2.3.1): Basic, or in the body; never both.
+    /// With a public key: by assertion (RFC 7523 section 2.2), for the token endpoint.
     fn knows(&self, request: &Received, form: &Form) -> bool {
+        if let Some(assertions) = &self.assertions {
+            let host = request.header("Host").unwrap_or_default();
+            let audience = format!("https://{host}/oauth/token");
+            let alone =
+                request.header("Authorization").is_none() && form.value("client_secret").is_none();
+            let good = assertions.accept(form, &self.config.client_id, &audience, unix_seconds());
+            return alone && good.is_some();
+        }
         let Some(secret) = &self.config.client_secret else {
             return form.value("client_id") == Some(&self.config.client_id);
         };
@@ -194,6 +210,12 @@ impl Desk {
                 .with("WWW-Authenticate", "Bearer error=\"invalid_token\""),
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bank has a clock of its own")]
+fn unix_seconds() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }
 
 /// A token answer as banks write them: the type in capitals, and an extra member.

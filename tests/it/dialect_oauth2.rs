@@ -1,5 +1,6 @@
 //! DIALECTS 3: bLink's calls at a bank that speaks plain OAuth 2.0.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use corgate::sim::oauth2::{ANYBODY, OAuth2Bank};
@@ -119,6 +120,39 @@ fn the_hubs_rejected_secret_is_not_the_clients_401() {
     let own = "{ client_id = \"hub\", client_secret = \"${file:hub.pem}\" }";
     let keys = format!("clients = {{ {CLIENT} = {own} }}");
     let it = Foreign::oauth2(Duration::ZERO, "", &keys);
+    it.world
+        .call(Http::One, Ask::token().bank(FOREIGN))
+        .refused(502, "server_error", "target rejected the hub's credentials")
+        .logged("credentials_rejected");
+}
+
+#[test]
+fn each_call_is_signed_anew() {
+    let it = Foreign::oauth2_signed(true, "key_id = \"hub-1\"\nusername = \"introspection\"");
+    let token = consent(&it.world);
+    let token = it.world.call(Http::One, refresh(&token)).good().json();
+    let valid = it.world.call(Http::One, username(&token, ANYBODY)).good().json();
+    assert_eq!(valid["valid_username"], true);
+    let access = token["access_token"].as_str().unwrap();
+    it.world.call(Http::One, Ask::revoke().bank(FOREIGN).param("token", access)).good();
+    let heard = it.heard();
+    heard.iter().for_each(is_foreign);
+    let assertions: HashSet<_> = heard
+        .iter()
+        .map(|heard| {
+            assert_eq!(heard.header("Authorization"), None);
+            for name in ["client_id", "client_secret"] {
+                assert_eq!(parameter(heard, name), None, "{heard:?}");
+            }
+            parameter(heard, "client_assertion").unwrap()
+        })
+        .collect();
+    assert_eq!((heard.len(), assertions.len()), (4, 4));
+}
+
+#[test]
+fn a_key_that_the_bank_does_not_know_is_not_the_clients_401() {
+    let it = Foreign::oauth2_signed(false, "");
     it.world
         .call(Http::One, Ask::token().bank(FOREIGN))
         .refused(502, "server_error", "target rejected the hub's credentials")

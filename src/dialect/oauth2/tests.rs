@@ -1,5 +1,12 @@
 //! Every row of DIALECTS 3 as a golden file.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::{Signature, VerifyingKey};
+use p256::pkcs8::DecodePublicKey as _;
+use serde_json::{Value, json};
+
 use crate::dialect::golden::{Case, Said, check};
 use crate::oauth::Call::{Revoke, Token, Username};
 
@@ -10,6 +17,11 @@ const INTROSPECTION: &str = "oauth2 = { client_id = 'hub', client_secret = '${en
                              username = 'introspection' }";
 const USERINFO: &str = "oauth2 = { client_id = 'hub', client_secret = '${env:SECRET}', username = \
                         'userinfo', username_claim = 'email', username_ignores_case = true }";
+const SIGNED: &str = "oauth2 = { authentication = 'private_key_jwt', client_id = 'hub', \
+                      private_key = '${file:hub.pem}', username = 'introspection' }";
+const SIGNED_FULL: &str = "oauth2 = { authentication = 'private_key_jwt', client_id = 'hub', \
+                           private_key = '${file:hub.pem}', key_id = 'hub-1', audience = \
+                           'https://bank.example', clients = { CIDX1 = { client_id = 'own' } } }";
 const OVERRIDES: &str = "answers = [{ status = 422, code = 'consent_expired', becomes = 400, \
                          error = 'invalid_grant' }, { status = 404, becomes = 503, error = \
                          'temporarily_unavailable' }]
@@ -110,6 +122,60 @@ fn requests_and_good_answers() {
             username("username-userinfo-other", USERINFO, &[(200, &[], r#"{"email":"beat"}"#)]),
         ],
     );
+}
+
+#[test]
+fn calls_that_are_signed() {
+    let active: &[Said] = &[(200, &[], r#"{"active":true,"username":"anna","client_id":"hub"}"#)];
+    let forged = "token=AT-1&client_id=CIDX1&client_assertion=forged&client_assertion_type=forged";
+    check(
+        "oauth2",
+        "signed",
+        &[
+            at(SIGNED, case("token-code", CODE, &[TOKENS])),
+            at(SIGNED_FULL, case("token-refresh-own-client", REFRESH, &[TOKENS])),
+            at(SIGNED, Case { form: forged, ..revoke("revoke", &[(200, &[], "")]) }),
+            username("username", SIGNED, active),
+            at(
+                SIGNED,
+                case("invalid-client", CODE, &[(401, &[], r#"{"error":"invalid_client"}"#)]),
+            ),
+        ],
+    );
+}
+
+/// The assertion of a golden file: its header and its claims, once its signature is found good.
+fn verified(case: &str) -> (Value, Value) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/oauth2/signed");
+    let file = std::fs::read_to_string(format!("{folder}/{case}.txt")).unwrap();
+    let (_, rest) = file.split_once("&client_assertion=").unwrap();
+    let assertion = rest.lines().next().unwrap();
+    let (signed, signature) = assertion.rsplit_once('.').unwrap();
+    let key = VerifyingKey::from_public_key_pem(include_str!("../../../tests/keys/es256.pub.pem"));
+    let signature = Signature::from_slice(&URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
+    key.unwrap().verify(signed.as_bytes(), &signature).unwrap();
+    let (header, claims) = signed.split_once('.').unwrap();
+    let read = |part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+    (read(header), read(claims))
+}
+
+#[test]
+fn an_assertion_holds_before_the_public_key() {
+    let (header, claims) = verified("token-code");
+    assert_eq!(header, json!({ "alg": "ES256", "typ": "JWT" }));
+    let expected = json!({
+        "iss": "hub",
+        "sub": "hub",
+        "aud": "https://bank.example/oauth/token",
+        "jti": "0000000000000000123456789abcdef0",
+        "iat": 1_790_000_000,
+        "exp": 1_790_000_060,
+    });
+    assert_eq!(claims, expected);
+    let (header, claims) = verified("token-refresh-own-client");
+    assert_eq!(header, json!({ "alg": "ES256", "typ": "JWT", "kid": "hub-1" }));
+    assert_eq!((&claims["iss"], &claims["sub"]), (&json!("own"), &json!("own")));
+    assert_eq!(claims["aud"], "https://bank.example");
 }
 
 #[test]

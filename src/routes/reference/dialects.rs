@@ -64,8 +64,28 @@ pub(in crate::routes) static OAUTH2: Section = Section {
     rows: &[
         Row::choice(
             "authentication",
-            &["client_secret_basic", "client_secret_post", "tls_client_auth", "none"],
-            "How the hub authenticates.",
+            &[
+                "client_secret_basic",
+                "client_secret_post",
+                "tls_client_auth",
+                "private_key_jwt",
+                "none",
+            ],
+            "How the hub authenticates. `private_key_jwt` is RFC 7523 section 2.2, by ES256 alone.",
+        ),
+        Row::other(
+            "private_key",
+            "`${env:NAME}` or `${file:path}`",
+            "",
+            "The key of `private_key_jwt`: on P-256, in PKCS#8, as PEM. It signs by ES256; RSA \
+             keys are refused.",
+        ),
+        Row::other("key_id", "text", "", "The `kid` by which the bank finds the public key."),
+        Row::other(
+            "audience",
+            "text",
+            "",
+            "The `aud` of an assertion; the token call's URL at the first upstream if left out.",
         ),
         CLIENT_ID,
         CLIENT_SECRET,

@@ -10,7 +10,7 @@ mod registrations;
 
 pub use self::flinks::Flinks;
 pub use self::konsentus::{Ccg, CcgFetch, Konsentus};
-pub use self::oauth2::{Authentication, OAuth2, UsernameCheck};
+pub use self::oauth2::{Authentication, ClientKey, OAuth2, UsernameCheck};
 pub use self::oxlin::{Oxlin, Profile};
 pub use self::registrations::{Registration, Registrations};
 
@@ -61,6 +61,12 @@ impl Dialect {
     /// Whether it has a way to revoke.
     pub const fn revokes_tokens(&self) -> bool {
         !matches!(self, Self::Konsentus(_) | Self::Oxlin(_))
+    }
+
+    /// Whether it signs what it says, for which it has to know the time.
+    pub fn signs(&self) -> bool {
+        let Self::OAuth2(oauth2) = self else { return false };
+        matches!(oauth2.authentication, Authentication::PrivateKeyJwt(_))
     }
 
     /// Whether it has a way to ask the bank about a username.

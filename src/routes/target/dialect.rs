@@ -8,6 +8,7 @@ mod flinks;
 mod konsentus;
 mod oauth2;
 mod oxlin;
+mod private_key;
 mod registrations;
 
 use std::time::Duration;
@@ -20,8 +21,8 @@ use crate::routes::grammar;
 use crate::routes::page::{At, Wrong};
 use crate::routes::reader::Reader;
 use crate::routes::reference::{self, ShortTime};
-use crate::routes::table::dialect::UsernameCheck;
-use crate::routes::table::{Dialect, Override, Translation};
+use crate::routes::table::dialect::{Authentication, UsernameCheck};
+use crate::routes::table::{Dialect, Override, Paths, Translation};
 
 /// Every dialect that has a table of its own, which has its name.
 const WITH_TABLE: [&str; 4] = ["oauth2", "flinks", "konsentus", "oxlin"];
@@ -63,6 +64,17 @@ pub(super) fn default_paths(dialect: &Dialect) -> [&'static str; 3] {
         Dialect::Flinks(_) => ["/api/v1/token", "/api/v1/revoke", ""],
         Dialect::Konsentus(_) => ["/v1/obie/tokens", "", ""],
         Dialect::Oxlin(_) => ["/token", "", "/v2.1/users/me"],
+    }
+}
+
+/// Without a token call there is no URL for an assertion to name.
+pub(super) fn check_audience(section: &Reader<'_>, dialect: &Dialect, paths: &Paths) {
+    let Dialect::OAuth2(oauth2) = dialect else { return };
+    let Authentication::PrivateKeyJwt(key) = &oauth2.authentication else { return };
+    if key.audience.is_none() && paths.token.is_none() && section.has("paths") {
+        let what = "`private_key_jwt` has no `audience`, and there is no token call to name";
+        let right = "add `audience = \"…\"`";
+        section.page.error(section.key_span("oauth2"), Wrong::new(what).right(right));
     }
 }
 

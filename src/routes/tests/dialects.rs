@@ -2,7 +2,7 @@
 
 use super::{GATEWAY, bad, load, load_text, target};
 use crate::routes::table::dialect::{Authentication, UsernameCheck};
-use crate::routes::{Colour, Dialect, Loaded, MemorySources};
+use crate::routes::{Colour, Dialect, Loaded, MemorySources, Report};
 
 fn with_key(more: &str) -> Loaded {
     let sources = MemorySources::default()
@@ -75,6 +75,64 @@ fn what_does_not_go_together_is_refused() {
     ] {
         let problems = bad(&target("T", &lines));
         assert!(problems.iter().any(|what| what.contains(problem)), "{lines}: {problems:?}");
+    }
+}
+
+/// A table with a bank that the hub signs for; `${file:key.pem}` holds this text.
+fn signed(key: &str, keys: &str) -> Result<Loaded, Report> {
+    let bank = format!(
+        "dialect = 'oauth2'
+oauth2 = {{ authentication = 'private_key_jwt', client_id = 'hub'{keys} }}"
+    );
+    let text = format!("{GATEWAY}{}", target("T", &bank));
+    load(&MemorySources::default().file("routes.toml", &text).file("key.pem", key))
+}
+
+#[test]
+fn a_bank_that_takes_signed_assertions() {
+    let key = include_str!("../../../tests/keys/es256.pem");
+    let keys = ", private_key = '${file:key.pem}', key_id = 'hub-1', audience = 'bank'";
+    let loaded = signed(key, keys).unwrap_or_else(|report| panic!("{report}"));
+    let Dialect::OAuth2(oauth2) = &loaded.table.targets["T"].dialect else { panic!("no oauth2") };
+    let Authentication::PrivateKeyJwt(signer) = &oauth2.authentication else { panic!("no key") };
+    assert_eq!(signer.key_id.as_deref(), Some("hub-1"));
+    assert_eq!(signer.audience.as_deref(), Some("bank"));
+    let shown = format!("{:?}{}", loaded.table, loaded.table.describe());
+    assert!(key.lines().all(|line| !shown.contains(line)), "{shown}");
+}
+
+#[test]
+fn a_key_that_can_not_sign_is_refused_and_never_shown() {
+    let good = include_str!("../../../tests/keys/es256.pem");
+    let rsa = include_str!("../../../tests/keys/rsa.pem");
+    let reference = ", private_key = '${file:key.pem}'";
+    let literal = format!(", private_key = '''{good}'''");
+    let torn = format!(", private_key = '{good}'");
+    for (key, keys, told) in [
+        ("", "", "there is no `private_key`"),
+        ("hunter2", reference, "`private_key` is no private key in PEM"),
+        (rsa, reference, "`private_key` is an RSA key, and only ES256 is spoken"),
+        (good, ", private_key = 'hunter2'", "`private_key` holds a secret itself"),
+        (good, &literal, "`private_key` holds a secret itself"),
+        (good, &torn, "routes.toml"),
+        (good, ", private_key = '${file:key.pem}', audience = ''", "this is no audience"),
+        (good, ", private_key = '${file:key.pem}', client_secret = '${file:key.pem}'", "no use"),
+        (good, ", private_key = '${file:key.pem}' }\npaths = { token = false", "no `audience`"),
+    ] {
+        let report = signed(key, keys).unwrap_err();
+        let shown = format!("{report:?}{}", report.render(Colour::Never));
+        assert!(shown.contains(told), "{told}: {shown}");
+        for line in good.lines().chain(rsa.lines()).chain(["hunter2"]) {
+            assert!(line.starts_with("-----") || !shown.contains(line), "{shown}");
+        }
+    }
+    for key in ["private_key = '${env:KEY}'", "key_id = 'x'", "audience = 'x'"] {
+        let lines = format!(
+            "dialect = 'oauth2'\noauth2 = {{ authentication = 'none', client_id = 'x', {key} }}"
+        );
+        let problems = bad(&target("T", &lines));
+        let told = "has no use: `authentication` is `none`";
+        assert!(problems.iter().any(|what| what.contains(told)), "{problems:?}");
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use corgate::sim::flinks::{Flinks, FlinksConfig};
 use corgate::sim::oauth2::{OAuth2Bank, OAuth2Config};
 use corgate::sim::server::Received;
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use tempfile::TempDir;
 
 use super::{Setup, World, listening};
@@ -35,6 +36,24 @@ impl Foreign<OAuth2Bank> {
             file.display()
         );
         let world = start(bank.address().port(), &lines, "hub-secret");
+        Self { world, bank, _secrets: secrets }
+    }
+
+    /// One that the hub signs for, with a key that the bank knows or with another.
+    pub(crate) fn oauth2_signed(knows_key: bool, keys: &str) -> Self {
+        let fresh = || KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        let pair = fresh();
+        let known = if knows_key { pair.public_key_pem() } else { fresh().public_key_pem() };
+        let bank = OAuth2Config { public_key: Some(known), ..OAuth2Config::new(listening()) };
+        let bank = OAuth2Bank::start(bank).unwrap();
+        let pem = pair.serialize_pem();
+        let (secrets, file) = secret(&pem);
+        let lines = format!(
+            "dialect = \"oauth2\"\n[target.oauth2]\nauthentication = \"private_key_jwt\"\n\
+             client_id = \"hub\"\nprivate_key = \"${{file:{}}}\"\n{keys}",
+            file.display()
+        );
+        let world = start(bank.address().port(), &lines, pem.lines().nth(1).unwrap());
         Self { world, bank, _secrets: secrets }
     }
 

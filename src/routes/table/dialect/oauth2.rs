@@ -3,6 +3,7 @@
 //! This file decides which settings there are. It must not know how they are used.
 
 use http::HeaderName;
+use p256::ecdsa::SigningKey;
 
 use super::Registrations;
 use crate::fault::Name;
@@ -23,7 +24,7 @@ pub struct OAuth2 {
 }
 
 /// How the hub authenticates (the names are those of the IANA registry, RFC 8414 section 2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Authentication {
     /// RFC 6749 section 2.3.1: `Authorization: Basic`.
     #[default]
@@ -34,11 +35,24 @@ pub enum Authentication {
     Tls,
     /// RFC 6749 section 3.2.1: not at all; the body names the client.
     None,
+    /// RFC 7523 section 2.2: by an assertion that the hub signs.
+    PrivateKeyJwt(Box<ClientKey>),
+}
+
+/// The key that the hub signs its assertions with, and what they say besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientKey {
+    /// The key. It is wiped from memory when it is dropped, and `Debug` does not show it.
+    pub key: SigningKey,
+    /// RFC 7515 section 4.1.4: by which the bank finds its half of the key.
+    pub key_id: Option<Name>,
+    /// RFC 7523 section 3, rule 3: for whom the assertion is; none for the token endpoint's URL.
+    pub audience: Option<Name>,
 }
 
 impl Authentication {
     /// Whether it takes a secret.
-    pub const fn wants_secret(self) -> bool {
+    pub const fn wants_secret(&self) -> bool {
         matches!(self, Self::SecretBasic | Self::SecretPost)
     }
 }

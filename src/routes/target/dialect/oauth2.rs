@@ -2,7 +2,7 @@
 //!
 //! This file decides which of its keys go together. It must not know how OAuth is spoken.
 
-use super::{read_correlation_header, registrations};
+use super::{private_key, read_correlation_header, registrations};
 use crate::fault::Name;
 use crate::routes::grammar;
 use crate::routes::page::Wrong;
@@ -12,12 +12,7 @@ use crate::routes::table::dialect::{Authentication, OAuth2, UsernameCheck};
 
 /// Reads the table.
 pub(super) fn read(section: &Reader<'_>) -> Dialect {
-    let authentication = match section.choice("authentication") {
-        Some("client_secret_post") => Authentication::SecretPost,
-        Some("tls_client_auth") => Authentication::Tls,
-        Some("none") => Authentication::None,
-        _ => Authentication::SecretBasic,
-    };
+    let authentication = read_authentication(section);
     let name = |key| section.parse(key, grammar::parse_name).map(|name| name.value);
     Dialect::OAuth2(Box::new(OAuth2 {
         registrations: registrations::read(section, authentication.wants_secret()),
@@ -26,6 +21,21 @@ pub(super) fn read(section: &Reader<'_>) -> Dialect {
         username_parameter: name("username_parameter"),
         correlation_header: read_correlation_header(section),
     }))
+}
+
+fn read_authentication(section: &Reader<'_>) -> Authentication {
+    let written = section.choice("authentication").unwrap_or("client_secret_basic");
+    let key = private_key::read(section, written);
+    match written {
+        "client_secret_post" => Authentication::SecretPost,
+        "tls_client_auth" => Authentication::Tls,
+        // Without its key the table is refused: it does not matter what stands here.
+        "private_key_jwt" => {
+            key.map_or(Authentication::None, |key| Authentication::PrivateKeyJwt(Box::new(key)))
+        }
+        "none" => Authentication::None,
+        _ => Authentication::SecretBasic,
+    }
 }
 
 fn read_username(section: &Reader<'_>) -> UsernameCheck {
