@@ -305,7 +305,6 @@ fn check_query(api: &Api, operation: &Operation, head: &request::Parts) -> Resul
 /// RFC 9110 section 10.1.1: `100-continue` is the only expectation there is.
 fn check_expectation(headers: &HeaderMap) -> Result<(), Fault> {
     let known = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    // Hardly any request has one; that is seen at less cost than an empty list is made.
     if !headers.contains_key(http::header::EXPECT)
         || headers.get_all(http::header::EXPECT).iter().all(known)
     {
