@@ -101,9 +101,10 @@ pub(crate) fn is_foreign(request: &Received) {
     assert_eq!(request.header("User-Agent"), Some("corgate"));
     assert_eq!(request.header("Accept"), Some("application/json"));
     assert!(request.header("Traceparent").is_some());
+    assert_eq!(request.header("Via"), Some("1.1 corgate"));
     for (name, _) in &request.headers {
         let name = name.to_ascii_lowercase();
-        for prefix in ["x-corapi", "x-psu", "x-correlation", "via", "cookie"] {
+        for prefix in ["x-corapi", "x-psu", "x-correlation", "cookie"] {
             assert!(!name.starts_with(prefix), "{request:?}");
         }
     }
