@@ -23,8 +23,9 @@ const FIELDS: usize = 24;
 
 /// A bank's fields that pass. Everything else stays behind: hop-by-hop fields, cookies, the names
 /// of its software, and what corgate writes itself.
-const ANSWER_FIELDS: [HeaderName; 4] =
-    [CONTENT_TYPE, CONTENT_LANGUAGE, WWW_AUTHENTICATE, RETRY_AFTER];
+const ANSWER_FIELDS: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_LANGUAGE, RETRY_AFTER];
+/// Room for those, and for the marks that every answer gets.
+const ANSWER_ROOM: usize = 10;
 
 pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
     let path = asked.target.paths.of(asked.call).ok_or(Fault::PathUnconfigured)?;
@@ -61,10 +62,15 @@ pub(super) fn hear(asked: &Asked<'_>, answer: ProviderAnswer) -> Result<Turn, Fa
     if !(200..600).contains(&answer.status.as_u16()) {
         return Err(Fault::ResponseMalformed("status"));
     }
-    let mut keep = HeaderMap::with_capacity(FIELDS);
+    let mut keep = HeaderMap::with_capacity(ANSWER_ROOM);
+    // Each of them stands once in an answer; of two, a client is given the first.
     for name in ANSWER_FIELDS {
-        for value in answer.headers.get_all(&name) {
-            keep.append(name.clone(), value.clone());
+        copy(&answer.headers, &mut keep, name);
+    }
+    // A challenge belongs to a refusal, and there may be several (RFC 9110 section 11.6.1).
+    if answer.status.is_client_error() {
+        for value in answer.headers.get_all(WWW_AUTHENTICATE) {
+            keep.append(WWW_AUTHENTICATE, value.clone());
         }
     }
     let oddity = odd_correlation(asked, &answer).or_else(|| odd_token_answer(asked.call, &answer));

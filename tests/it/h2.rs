@@ -83,7 +83,8 @@ impl Streams {
     /// Begins a call with its whole body.
     pub(crate) fn begin_whole(&self, ask: &Ask) -> Pending {
         let (pieces, pending) = self.begin(ask);
-        pieces.send(Bytes::from(ask.body.clone())).unwrap();
+        // A call that was refused by its head takes no body any more.
+        let _ = pieces.send(Bytes::from(ask.body.clone()));
         pending
     }
 }

@@ -220,8 +220,12 @@ fn what_stands_in_a_body_is_never_a_request() {
     // The body of a refused request looks like a good one.
     wire.send(Ask::token().set("Accept", "text/html").body(hidden()).bytes());
     wire.answer().platform(406);
-    wire.send(Ask::token().bytes());
-    world.bank_heard(0);
+    // What the bank hears is the request behind it, and nothing else.
+    let ask = Ask::token();
+    wire.send(ask.bytes());
+    wire.answer().good();
+    world.bank_heard(1);
+    assert_eq!(world.bank.requests()[0].body, ask.body);
 }
 
 #[test]
