@@ -96,7 +96,7 @@ pub struct Setting<'s, 'b, B, E> {
     pub entropy: E,
     /// The time at which the request came.
     pub now: Instant,
-    /// `Some` once the gateway refuses all new work.
+    /// Whether the gateway refuses all new work.
     pub refusing: bool,
 }
 
