@@ -31,14 +31,13 @@ pub(crate) async fn hold<B: Banks, E: Entropy>(
     route: &Arc<Route>,
     asked: &Asked<'_>,
 ) -> Outcome {
+    let Some(key) = FlightKey::of(asked, setting.peer) else {
+        return converse(setting, permit, route, asked).await;
+    };
+    let replay = asked.target.translation.replay_window.unwrap_or_default();
     let talk = converse(setting, permit, route, asked);
-    match FlightKey::of(asked, setting.peer) {
-        None => talk.await,
-        Some(key) => {
-            let replay = asked.target.translation.replay_window.unwrap_or_default();
-            setting.banks.alone(key, replay, talk).await
-        }
-    }
+    // Boxed, so that the room that it needs is not every call's.
+    Box::pin(setting.banks.alone(key, replay, talk)).await
 }
 
 async fn converse<B: Banks, E: Entropy>(
@@ -55,7 +54,8 @@ async fn converse<B: Banks, E: Entropy>(
         let held = match dialect::recipe(asked)? {
             None => None,
             Some(Recipe::Static(held)) => Some(held),
-            Some(recipe) => Some(setting.banks.held(permit, route, recipe).await?),
+            // Boxed, as in `hold`.
+            Some(recipe) => Some(Box::pin(setting.banks.held(permit, route, recipe)).await?),
         };
         let mut turn = dialect::open(asked, held.as_ref())?;
         for number in 0..TURNS_MAX {

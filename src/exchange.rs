@@ -5,6 +5,7 @@
 //! traits, [`RequestBody`] and [`Banks`], so that the whole walk runs without any.
 
 mod native;
+mod survey;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, request};
 
+use self::survey::Survey;
 use crate::answer::{Answer, Manner, X_CORRELATION_ID};
 use crate::callers::{Caller, Peer};
 use crate::contract::{Operation, Waivers};
@@ -23,12 +25,9 @@ use crate::ids::CorrelationId;
 use crate::limiter::{Permit, admit_client, admit_target};
 use crate::oauth::form::Form;
 use crate::record::{Record, RefusedId, Trail};
-use crate::routes::{Api, EdgeLimits, NativeTarget, QueryPolicy, TargetStatus};
+use crate::routes::{Api, NativeTarget, QueryPolicy, TargetStatus};
 use crate::snapshot::{Route, Snapshot};
 use crate::trace_context;
-
-/// The name that corgate goes by in `Via`; see `dialect`.
-const VIA_OURS: &str = "corgate";
 
 /// The body of a request, not yet read.
 pub trait RequestBody {
@@ -137,7 +136,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
     let headers = &head.headers;
 
     // framing: HTTP/1.x was looked at byte by byte (`framing`); the sizes hold for HTTP/2 too
-    check_size(&hub.table.gateway.limits, head)?;
+    let survey = Survey::of(&hub.table.gateway.limits, head)?;
 
     // operation: method and path -> an operation of a mounted contract
     let (api, below) = hub.api(head.uri.path()).ok_or(Fault::PathUnknown)?;
@@ -150,10 +149,10 @@ async fn walk<'s, B: Banks, E: Entropy>(
     }
 
     // head: the correlation id first, so that every answer can carry it
-    check_fields_are_plain(operation, headers)?;
+    survey.check_names(operation, headers)?;
     operation.head.correlation_id(headers)?;
     check_query(api, operation, head)?;
-    check_expectation(headers)?;
+    survey.check_expectation(headers)?;
 
     // identify: certificate -> caller; the header has to agree
     let claimed = operation.head.client_id(headers)?;
@@ -163,7 +162,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
     // admit: the client's own limit, before anything else is looked at
     let admitted = admit_client(caller.gate.as_deref())?;
     if let Some(rules) = operation.native() {
-        let call = native::Call { api, operation, rules, caller, admitted, below };
+        let call = native::Call { api, operation, rules, caller, admitted, below, survey };
         // Boxed, so that the room that it needs is not every consent call's.
         return Box::pin(native::walk(setting, call, head, body, record)).await;
     }
@@ -190,7 +189,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
     check_form_agrees(operation, caller, &form)?;
 
     // translate: the contract's request -> the bank's
-    check_loop(headers)?;
+    survey.check_loop(headers)?;
     let (trace, traceparent) = start_trace(&mut setting.entropy);
     record.trace = Some(trace);
     record.caller_trace = trace_context::caller_trace_id(headers);
@@ -248,44 +247,12 @@ fn short_hash(bytes: &[u8]) -> u32 {
     digest.iter().take(4).fold(0, |hash, byte| hash << 8 | u32::from(*byte))
 }
 
-/// Rows 26 and 27: the limits of `framing`, on the shortest HTTP/1.1 head that says the same. One
-/// that came over HTTP/1.x is never shorter than that, so this refuses none that `framing` let in.
-fn check_size(limits: &EdgeLimits, head: &request::Parts) -> Result<(), Fault> {
-    let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    if target_bytes > limits.uri_bytes_max {
-        return Err(Fault::UriTooLong);
-    }
-    let line_bytes = head.method.as_str().len() + target_bytes + "  HTTP/1.1\r\n\r\n".len();
-    let field_bytes = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        name.as_str().len() + value.len() + ":\r\n".len()
-    };
-    let bytes = line_bytes + head.headers.iter().map(field_bytes).sum::<usize>();
-    if bytes > limits.head_bytes_max || head.headers.len() > limits.head_fields_max {
-        return Err(Fault::HeadTooLarge);
-    }
-    Ok(())
-}
-
 fn manner_of<'s>(api: &'s Api, operation: &'s Operation) -> Manner<'s> {
     Manner {
         statuses: api.strict_statuses.then_some(operation.statuses.as_slice()),
         error_uri: api.error_uri.as_ref(),
         native: operation.native().map(|rules| &rules.style),
     }
-}
-
-/// An underscore in a field's name is one hyphen to some servers behind us: two names for one
-/// header, of which we would have checked only one. Those that the contract declares are checked.
-fn check_fields_are_plain(operation: &Operation, headers: &HeaderMap) -> Result<(), Fault> {
-    let is_odd = |name: &http::HeaderName| {
-        // Names are short: looking at all of one is cheaper than looking for a place to stop.
-        name.as_str().bytes().fold(false, |odd, byte| odd | (byte == b'_'))
-            && !operation.head.declared().any(|declared| declared == name)
-    };
-    if headers.keys().any(is_odd) {
-        return Err(Fault::HttpMalformed("underscore in a field name"));
-    }
-    Ok(())
 }
 
 /// Whether a query is part of the call, and so travels on.
@@ -299,18 +266,6 @@ fn check_query(api: &Api, operation: &Operation, head: &request::Parts) -> Resul
         (_, Some(_)) if passes_query(api, operation) => Ok(()),
         (QueryPolicy::Refuse, Some(_)) => Err(Fault::QueryRefused),
         (QueryPolicy::Refuse, None) | (QueryPolicy::Drop, _) => Ok(()),
-    }
-}
-
-/// RFC 9110 section 10.1.1: `100-continue` is the only expectation there is.
-fn check_expectation(headers: &HeaderMap) -> Result<(), Fault> {
-    let known = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if !headers.contains_key(http::header::EXPECT)
-        || headers.get_all(http::header::EXPECT).iter().all(known)
-    {
-        Ok(())
-    } else {
-        Err(Fault::ExpectationRefused)
     }
 }
 
@@ -367,23 +322,6 @@ fn check_form_agrees(operation: &Operation, caller: &Caller, form: &Form<'_>) ->
     match claimed {
         Some(claimed) if claimed != caller.client.id.as_str() => Err(Fault::FormClientMismatch),
         Some(_) | None => Ok(()),
-    }
-}
-
-/// CONTRACT H13: a request that has been here before is going in circles.
-fn check_loop(headers: &HeaderMap) -> Result<(), Fault> {
-    let ours = |value: &http::HeaderValue| {
-        value.as_bytes().split(|byte| *byte == b',').any(|hop| {
-            let mut words = hop.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-            words.nth(1).is_some_and(|by| by.eq_ignore_ascii_case(VIA_OURS.as_bytes()))
-        })
-    };
-    if headers.contains_key(http::header::VIA)
-        && headers.get_all(http::header::VIA).iter().any(ours)
-    {
-        Err(Fault::ProxyLoop)
-    } else {
-        Ok(())
     }
 }
 

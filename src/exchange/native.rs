@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::request;
 
 use super::{
-    Banks, Entropy, RequestBody, Setting, check_loop, check_target_is_open, read_body, start_trace,
+    Banks, Entropy, RequestBody, Setting, Survey, check_target_is_open, read_body, start_trace,
 };
 use crate::answer::Answer;
 use crate::callers::Caller;
@@ -32,6 +32,7 @@ pub(super) struct Call<'s, 'h> {
     pub(super) admitted: Admitted,
     /// The path below the mount.
     pub(super) below: &'h str,
+    pub(super) survey: Survey,
 }
 
 /// Walks on. Where the client's `redirect_uri` is trusted, a fault becomes a redirect there.
@@ -95,7 +96,7 @@ async fn cross<'s, B: Banks, E: Entropy>(
     }
 
     // forward, and back
-    check_loop(headers)?;
+    call.survey.check_loop(headers)?;
     let (trace, traceparent) = start_trace(&mut setting.entropy);
     record.trace = Some(trace);
     record.caller_trace = trace_context::caller_trace_id(headers);

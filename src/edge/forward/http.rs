@@ -110,7 +110,8 @@ impl Line {
                 }
             }
         }
-        let dialled = self.dialer.dial(fate).await?;
+        // Boxed, so that the room that a handshake needs is not every exchange's.
+        let dialled = Box::pin(self.dialer.dial(fate)).await?;
         fate.note(|trail| trail.reused = false);
         fate.send();
         let answered = match dialled {
