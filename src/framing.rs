@@ -6,6 +6,9 @@
 //! anybody could see it. This file must not know sockets, and it does not interpret fields beyond
 //! those that frame a message.
 
+pub mod answer;
+pub mod request;
+
 use crate::fault::Fault;
 
 /// How large a head may be.

@@ -1,0 +1,293 @@
+//! A connection to a bank that carries one exchange at a time, in HTTP/1.1.
+//!
+//! This file decides when bytes are written and read, and what a broken connection means for a
+//! request on it. It is polled by the exchange itself: there is no task beside it, and so nobody to
+//! wake. It must not know what a request means; what an answer is, `framing` decides.
+
+use std::future::poll_fn;
+use std::io::{self, BufRead as _, Read, Write};
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::BytesMut;
+use rustls::ClientConnection;
+use socket2::SockRef;
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::fault::Fault;
+use crate::framing::answer::{AnswerReader, Received};
+
+/// What is asked of the kernel at once; a bank's usual answer fits.
+const READ_BYTES: usize = 4096;
+/// What one TLS record holds at most: a bank can read nothing of a request before it has all of it.
+const RECORD_BYTES_MAX: usize = 16 * 1024;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: Stream,
+    /// What came and was not yet read.
+    buffer: BytesMut,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<Tls>),
+}
+
+#[derive(Debug)]
+struct Tls {
+    socket: TcpStream,
+    session: ClientConnection,
+}
+
+/// A request on its way.
+#[derive(Debug)]
+pub(super) struct Sending<'b> {
+    bytes: &'b [u8],
+    /// So many were given to the socket or to the session.
+    given: usize,
+    /// Whether the bank may have seen any of it.
+    seen: bool,
+    over: bool,
+}
+
+impl<'b> Sending<'b> {
+    pub(super) const fn new(bytes: &'b [u8]) -> Self {
+        Self { bytes, given: 0, seen: false, over: false }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// The connection was dead before it took a byte of the request.
+    Untouched,
+    /// The bank may have seen the request.
+    Lost(Fault),
+}
+
+impl Wire {
+    /// Over a plain socket.
+    pub(super) fn plain(socket: TcpStream) -> Self {
+        Self { stream: Stream::Plain(socket), buffer: BytesMut::new() }
+    }
+
+    /// Over a session whose handshake is done.
+    pub(super) fn tls(socket: TcpStream, session: ClientConnection) -> Self {
+        Self { stream: Stream::Tls(Box::new(Tls { socket, session })), buffer: BytesMut::new() }
+    }
+
+    /// Whether nothing at all came in since the last answer: no end of stream, no byte that belongs
+    /// to no answer. After a rest the kernel is asked, too, because the runtime's word may be old.
+    pub(super) fn is_silent(&mut self, rested: bool) -> bool {
+        let quiet = self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending();
+        quiet && !(rested && hears(self.socket()))
+    }
+
+    /// Sends a request and reads until the answer's head is there; small answers are then whole.
+    ///
+    /// # Errors
+    /// [`Broken`]; the connection must not be used again.
+    pub(super) async fn send(
+        &mut self,
+        sending: &mut Sending<'_>,
+        reader: &mut AnswerReader,
+    ) -> Result<Option<Received>, Broken> {
+        let whole = poll_fn(|cx| self.poll_exchange(cx, sending, reader, true)).await?;
+        Ok(whole.map(|received| self.judge(received, sending)))
+    }
+
+    /// Reads the rest of an answer.
+    ///
+    /// # Errors
+    /// The fault; the connection must not be used again.
+    pub(super) async fn finish(
+        &mut self,
+        sending: &mut Sending<'_>,
+        reader: &mut AnswerReader,
+    ) -> Result<Received, Fault> {
+        match poll_fn(|cx| self.poll_exchange(cx, sending, reader, false)).await {
+            Ok(Some(received)) => Ok(self.judge(received, sending)),
+            Ok(None) | Err(Broken::Untouched) => Err(Fault::ConnectionLost),
+            Err(Broken::Lost(fault)) => Err(fault),
+        }
+    }
+
+    /// A connection is used again only if all was sent and no byte came behind the answer.
+    fn judge(&self, received: Received, sending: &Sending<'_>) -> Received {
+        let clean = sending.over && self.buffer.is_empty();
+        Received { reusable: received.reusable && clean, ..received }
+    }
+
+    fn poll_exchange(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending<'_>,
+        reader: &mut AnswerReader,
+        head_is_enough: bool,
+    ) -> Poll<Result<Option<Received>, Broken>> {
+        if !sending.over {
+            match self.stream.poll_send(cx, sending) {
+                Poll::Ready(Err(_)) if !sending.seen => return Poll::Ready(Err(Broken::Untouched)),
+                // A bank may refuse early and close: its answer is read all the same.
+                Poll::Ready(Err(_)) | Poll::Pending => {}
+                Poll::Ready(Ok(())) => sending.over = true,
+            }
+        }
+        loop {
+            let received = reader.read(&mut self.buffer).map_err(Broken::Lost)?;
+            if received.is_some() || (head_is_enough && reader.status().is_some()) {
+                return Poll::Ready(Ok(received));
+            }
+            match ready!(self.poll_read(cx)) {
+                Ok(0) => {
+                    let ended = reader.end(&mut self.buffer);
+                    return Poll::Ready(ended.map(Some).map_err(Broken::Lost));
+                }
+                Ok(_) => {}
+                Err(_) if reader.status().is_none() => {
+                    return Poll::Ready(Err(Broken::Lost(Fault::ConnectionLost)));
+                }
+                Err(_) => return Poll::Ready(Err(Broken::Lost(Fault::ResponseTruncated))),
+            }
+        }
+    }
+
+    /// Reads what is there into the buffer; 0 is the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(socket) => {
+                self.buffer.reserve(READ_BYTES);
+                pin!(socket.read_buf(&mut self.buffer)).poll(cx)
+            }
+            Stream::Tls(tls) => tls.poll_read(cx, &mut self.buffer),
+        }
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match &self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => &tls.socket,
+        }
+    }
+}
+
+impl Stream {
+    fn poll_send(&mut self, cx: &mut Context<'_>, sending: &mut Sending<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(socket) => {
+                while let Some(rest) = sending.bytes.get(sending.given..).filter(|r| !r.is_empty()) {
+                    let written = ready!(Pin::new(&mut *socket).poll_write(cx, rest))?;
+                    if written == 0 {
+                        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                    }
+                    sending.given += written;
+                    sending.seen = true;
+                }
+                Poll::Ready(Ok(()))
+            }
+            Self::Tls(tls) => tls.poll_send(cx, sending),
+        }
+    }
+}
+
+impl Tls {
+    fn poll_send(&mut self, cx: &mut Context<'_>, sending: &mut Sending<'_>) -> Poll<io::Result<()>> {
+        // Of a request that fits into one record, the bank sees nothing until the last byte of it
+        // has left; of a longer one it may see a part.
+        sending.seen |= sending.bytes.len() > RECORD_BYTES_MAX;
+        loop {
+            if let Some(rest) = sending.bytes.get(sending.given..).filter(|r| !r.is_empty()) {
+                sending.given += self.session.writer().write(rest)?;
+            }
+            while self.session.wants_write() {
+                let mut socket = Socket { socket: &mut self.socket, cx };
+                match self.session.write_tls(&mut socket) {
+                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Ok(_) => sending.seen |= !self.session.wants_write(),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+            if sending.given == sending.bytes.len() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+        loop {
+            let mut reader = self.session.reader();
+            match reader.fill_buf() {
+                Ok(plain) => {
+                    let length = plain.len();
+                    buffer.extend_from_slice(plain);
+                    reader.consume(length);
+                    return Poll::Ready(Ok(length));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            let mut socket = Socket { socket: &mut self.socket, cx };
+            match self.session.read_tls(&mut socket) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            let processed = self.session.process_new_packets();
+            // An alert, or the answer to a key update. If it can't leave now, it leaves with the
+            // next request.
+            if self.session.wants_write() {
+                let _ = self.session.write_tls(&mut Socket { socket: &mut self.socket, cx });
+            }
+            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+    }
+}
+
+/// A socket as the TLS session sees it: one that would block says so.
+struct Socket<'s, 'c, 'w> {
+    socket: &'s mut TcpStream,
+    cx: &'c mut Context<'w>,
+}
+
+impl Read for Socket<'_, '_, '_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut into = ReadBuf::new(into);
+        match Pin::new(&mut *self.socket).poll_read(self.cx, &mut into) {
+            Poll::Ready(done) => done.map(|()| into.filled().len()),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Write for Socket<'_, '_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        blocking(Pin::new(&mut *self.socket).poll_write(self.cx, bytes))
+    }
+
+    fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        blocking(Pin::new(&mut *self.socket).poll_write_vectored(self.cx, pieces))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn blocking(written: Poll<io::Result<usize>>) -> io::Result<usize> {
+    match written {
+        Poll::Ready(written) => written,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+/// Whether the kernel has anything for this socket. One byte is looked at, not taken.
+fn hears(socket: &TcpStream) -> bool {
+    let peeked = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+    !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}

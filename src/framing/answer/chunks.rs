@@ -1,0 +1,106 @@
+//! A body in chunks (RFC 9112 section 7.1).
+//!
+//! This file decides where such a body ends. Extensions and trailers are read over: nothing here
+//! asked for them.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use crate::fault::Fault;
+
+/// Longest line with a chunk's size and its extensions, in bytes.
+const SIZE_LINE_BYTES_MAX: usize = 1024;
+/// Most bytes of trailers.
+const TRAILER_BYTES_MAX: usize = 8 * 1024;
+/// Most bytes of extensions in a body, beside 16 for each chunk: a body must not be mostly those.
+const WASTE_BYTES_MAX: usize = 16 * 1024;
+
+/// Where in the body the reader is.
+#[derive(Debug, Default)]
+enum Place {
+    #[default]
+    Size,
+    Data(usize),
+    DataEnd,
+    Trailers,
+}
+
+/// Puts the chunks together.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    place: Place,
+    body: BytesMut,
+    wasted: usize,
+    trailer_bytes: usize,
+}
+
+impl Chunks {
+    /// Reads on; the body, once it is whole.
+    pub(super) fn read(
+        &mut self,
+        bytes: &mut BytesMut,
+        max: usize,
+    ) -> Result<Option<Bytes>, Fault> {
+        let malformed = || Fault::ResponseMalformed("body");
+        loop {
+            match self.place {
+                Place::Size if bytes.is_empty() => return Ok(None),
+                Place::Size => {
+                    // The library takes a line without a digit for a size of 0.
+                    if !bytes.first().is_some_and(u8::is_ascii_hexdigit) {
+                        return Err(malformed());
+                    }
+                    let line = match httparse::parse_chunk_size(bytes) {
+                        Ok(httparse::Status::Complete(line)) => line,
+                        Ok(httparse::Status::Partial) if bytes.len() <= SIZE_LINE_BYTES_MAX => {
+                            return Ok(None);
+                        }
+                        _ => return Err(malformed()),
+                    };
+                    let (line_bytes, size) = line;
+                    self.wasted += line_bytes.saturating_sub(16);
+                    if line_bytes > SIZE_LINE_BYTES_MAX || self.wasted > WASTE_BYTES_MAX {
+                        return Err(malformed());
+                    }
+                    let size = usize::try_from(size).unwrap_or(usize::MAX);
+                    if size > max.saturating_sub(self.body.len()) {
+                        return Err(Fault::ResponseTooLarge);
+                    }
+                    bytes.advance(line_bytes);
+                    self.place = if size == 0 { Place::Trailers } else { Place::Data(size) };
+                }
+                Place::Data(_) if bytes.is_empty() => return Ok(None),
+                Place::Data(left) => {
+                    let taken = bytes.split_to(left.min(bytes.len()));
+                    self.body.extend_from_slice(&taken);
+                    let left = left - taken.len();
+                    self.place = if left == 0 { Place::DataEnd } else { Place::Data(left) };
+                }
+                Place::DataEnd => match bytes.get(..2) {
+                    None => return Ok(None),
+                    Some(b"\r\n") => {
+                        bytes.advance(2);
+                        self.place = Place::Size;
+                    }
+                    Some(_) => return Err(malformed()),
+                },
+                Place::Trailers => {
+                    let Some(end) = memchr::memchr(b'\n', bytes) else {
+                        let so_far = self.trailer_bytes + bytes.len();
+                        return if so_far > TRAILER_BYTES_MAX {
+                            Err(malformed())
+                        } else {
+                            Ok(None)
+                        };
+                    };
+                    let line = bytes.split_to(end + 1);
+                    self.trailer_bytes += line.len();
+                    match line.strip_suffix(b"\r\n") {
+                        Some(b"") => return Ok(Some(std::mem::take(&mut self.body).freeze())),
+                        Some(_) if self.trailer_bytes <= TRAILER_BYTES_MAX => {}
+                        _ => return Err(malformed()),
+                    }
+                }
+            }
+        }
+    }
+}
