@@ -109,12 +109,10 @@ mod tests {
     #[test]
     fn a_window_holds_its_first_second_and_not_its_end() {
         let once = Maintenance(vec![Window::Once { start: 100, end: 200 }]);
-        assert_eq!([99, 100, 199, 200].map(|now| once.end(now)), [
-            None,
-            Some(200),
-            Some(200),
-            None
-        ]);
+        assert_eq!(
+            [99, 100, 199, 200].map(|now| once.end(now)),
+            [None, Some(200), Some(200), None]
+        );
         assert_eq!(once.next(99), Some((100, 200)));
         assert_eq!(once.next(100), None);
     }

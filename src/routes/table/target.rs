@@ -96,6 +96,13 @@ pub struct TargetTls {
     pub server_name: Option<Name>,
 }
 
+impl TargetTls {
+    /// Whether the bank has to ask for the hub's certificate.
+    pub const fn must_be_asked(&self) -> bool {
+        self.cert.is_some() && !self.cert_optional
+    }
+}
+
 /// How long a bank may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {

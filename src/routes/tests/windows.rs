@@ -19,10 +19,7 @@ fn a_window_is_once_or_weekly() {
         windows("{ start = '2026-12-06T22:00:00+01:00', end = '2026-12-07T01:00:00Z' }"),
         once
     );
-    assert_eq!(
-        windows("{ start = 2026-12-06T22:00:00+01:00, end = 2026-12-07T01:00:00Z }"),
-        once
-    );
+    assert_eq!(windows("{ start = 2026-12-06T22:00:00+01:00, end = 2026-12-07T01:00:00Z }"), once);
     // Monday 00:30 in Zurich's winter is still Sunday in UTC.
     assert_eq!(
         windows("{ day = 'monday', from = '00:30', to = '04:00', offset = '+01:00' }"),
