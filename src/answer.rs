@@ -5,6 +5,9 @@
 //! answers are sent.
 
 mod native;
+mod wait;
+
+pub use wait::asked_wait;
 
 use std::time::Duration;
 

@@ -71,6 +71,18 @@ impl Breaker {
         Ok(Watched { breaker: self.clone(), probing, reported: false })
     }
 
+    /// A look at the bank, not a call, went well. One that was answered closes the breaker; a
+    /// connection alone lets the next call see.
+    pub fn looked_well(&self, now: Instant, answered: bool) {
+        let mut state = self.lock();
+        *state = match *state {
+            State::Open { .. } if !answered => State::Open { until: now },
+            State::Open { .. } => State::Closed { failures: 0 },
+            // Its verdict is under way, and it knows more.
+            unchanged @ (State::Closed { .. } | State::Probing { .. }) => unchanged,
+        };
+    }
+
     /// What it is doing.
     pub fn position(&self, now: Instant) -> Position {
         match *self.lock() {
@@ -179,6 +191,22 @@ mod tests {
         let probe = breaker.admit(later).unwrap();
         probe.fail(later);
         assert_eq!(breaker.admit(later).unwrap_err(), OPEN_FOR);
+    }
+
+    #[test]
+    fn a_look_that_was_answered_closes_it_and_a_connection_lets_one_call_through() {
+        let (breaker, now) = (breaker(), Instant::now());
+        let open = || (0..2).for_each(|_| breaker.admit(now).unwrap().fail(now));
+        open();
+        breaker.looked_well(now, false);
+        let trial = breaker.admit(now).unwrap();
+        assert!(breaker.admit(now).is_err());
+        breaker.looked_well(now, true);
+        assert!(breaker.admit(now).is_err(), "the call under way decides");
+        trial.succeed();
+        open();
+        breaker.looked_well(now, true);
+        assert_eq!(breaker.position(now), Position::Closed);
     }
 
     #[test]

@@ -5,20 +5,24 @@
 
 mod access_log;
 mod admin;
+mod asked;
 mod body;
 pub mod chassis;
 mod clients;
 mod clock;
+mod commons;
 mod connection;
 mod flights;
 mod forward;
 mod gateway;
 mod guard;
+mod hands;
 mod held;
 mod hub;
 mod local;
 mod meters;
 mod metrics;
+pub mod names;
 mod sockets;
 pub mod tls;
 mod worker;
@@ -33,6 +37,7 @@ use std::time::{Duration, Instant};
 use access_log::LogCounters;
 use hub::Hub;
 pub use hub::Stage;
+use names::{Names, SystemNames};
 use rustls::ServerConfig;
 use sockets::Bound;
 
@@ -82,12 +87,24 @@ pub struct Running {
 /// # Errors
 /// [`StartError`] says what could not be opened or bound.
 pub fn start(table: RouteTable) -> Result<Running, StartError> {
+    start_with_names(table, Arc::new(SystemNames))
+}
+
+/// The same, with another resolver than the system's for the names of banks.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with_names(table: RouteTable, names: Arc<dyn Names>) -> Result<Running, StartError> {
     let bound = Bound::bind(&table.gateway, None)?;
-    start_on(table, bound)
+    serve(table, bound, names)
 }
 
 /// Starts a gateway on sockets that are bound already.
 pub(crate) fn start_on(table: RouteTable, bound: Bound) -> Result<Running, StartError> {
+    serve(table, bound, Arc::new(SystemNames))
+}
+
+fn serve(table: RouteTable, bound: Bound, names: Arc<dyn Names>) -> Result<Running, StartError> {
     for switch in table.insecure_switches() {
         tracing::warn!("insecure: {switch}");
     }
@@ -103,7 +120,7 @@ pub(crate) fn start_on(table: RouteTable, bound: Bound) -> Result<Running, Start
     };
     let drain_timeout = table.gateway.drain_timeout;
     let Bound { addresses, ears, admin, admin_address } = bound;
-    let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, ears.len());
+    let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, names, ears.len());
     let hub = Arc::new(hub);
     warn_of_broken_tls(&hub);
     let mut workers = Vec::new();

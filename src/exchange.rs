@@ -5,6 +5,7 @@
 //! traits, [`RequestBody`] and [`Banks`], so that the whole walk runs without any.
 
 mod native;
+mod open;
 mod survey;
 
 use std::future::Future;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, request};
 
+use self::open::check_target_is_open;
 use self::survey::Survey;
 use crate::answer::{Answer, Manner, X_CORRELATION_ID};
 use crate::callers::{Caller, Peer};
@@ -25,7 +27,7 @@ use crate::ids::CorrelationId;
 use crate::limiter::{Permit, admit_client, admit_target};
 use crate::oauth::form::Form;
 use crate::record::{Record, RefusedId, Trail};
-use crate::routes::{Api, NativeTarget, QueryPolicy, TargetStatus};
+use crate::routes::{Api, NativeTarget, QueryPolicy};
 use crate::snapshot::{Route, Snapshot};
 use crate::trace_context;
 
@@ -78,7 +80,7 @@ pub trait Entropy {
     /// 128 fresh random bits.
     fn bits(&mut self) -> u128;
 
-    /// Seconds since 1970. Asked only where a bank's dialect signs.
+    /// Seconds since 1970. Asked only where a bank's dialect signs, or its entry has windows.
     fn unix_seconds(&self) -> u64;
 }
 
@@ -171,7 +173,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
     // route: target id -> route; allowed? active? in maintenance?
     let route = find_route(hub, caller, operation, headers)?;
     record.route = Some(route);
-    check_target_is_open(caller, operation, route)?;
+    check_target_is_open(caller, operation, route, &setting.entropy)?;
 
     // admit: the narrow limit, then the shared one; the permit is minted
     let pair = caller.target_gate.as_deref().map(|gate| (gate, &route.target.id));
@@ -285,23 +287,6 @@ fn find_route<'s>(
         let name = operation.head.target_id_name();
         Fault::HeaderMissing(name.cloned().unwrap_or_else(|| "X-CorAPI-Target-ID".into()))
     })
-}
-
-fn check_target_is_open(
-    caller: &Caller,
-    operation: &Operation,
-    route: &Route,
-) -> Result<(), Fault> {
-    let target = &route.target;
-    if !caller.client.targets.allows(&target.id) {
-        return Err(Fault::TargetForbidden);
-    }
-    match target.status {
-        TargetStatus::Active => Ok(()),
-        TargetStatus::Suspended if operation.open_to_suspended => Ok(()),
-        TargetStatus::Suspended | TargetStatus::Onboarding => Err(Fault::TargetSuspended),
-        TargetStatus::Maintenance(wait) => Err(Fault::TargetMaintenance(wait)),
-    }
 }
 
 async fn read_body(hub: &Snapshot, body: impl RequestBody) -> Result<Bytes, Fault> {

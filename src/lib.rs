@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 4 | `main`, [`cli`], [`sim`] | everything; wires, decides nothing |
 //! | 3 | [`edge`] | tokio, hyper, tower, rustls, pingora: sockets and the process |
-//! | 2 | [`exchange`], [`conversation`], [`breaker`], [`callers`], [`limiter`], [`record`], [`snapshot`], [`trace_context`] | the walk, with the edge behind two traits |
+//! | 2 | [`exchange`], [`conversation`], [`breaker`], [`callers`], [`endpoints`], [`limiter`], [`patience`], [`record`], [`snapshot`], [`trace_context`] | the walk, with the edge behind two traits |
 //! | 1 | [`answer`], [`contract`], [`dialect`], [`framing`], [`routes`] | the rules: documents and tables in, decisions out |
 //! | 0 | [`fault`], [`ids`], [`oauth`] | words |
 //!
@@ -25,12 +25,14 @@ pub mod callers;
 pub mod contract;
 pub mod conversation;
 pub mod dialect;
+pub mod endpoints;
 pub mod exchange;
 pub mod fault;
 pub mod framing;
 pub mod ids;
 pub mod limiter;
 pub mod oauth;
+pub mod patience;
 pub mod record;
 pub mod routes;
 pub mod snapshot;

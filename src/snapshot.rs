@@ -11,10 +11,13 @@ use http::HeaderValue;
 
 use crate::breaker::Breaker;
 use crate::callers::{Callers, keep_or_make, wire_id};
+use crate::dialect::Host;
 use crate::dialect::told::Memory;
+use crate::endpoints::Endpoints;
 use crate::fault::{Fault, Origin};
 use crate::ids::TargetId;
 use crate::limiter::{Gate, clock};
+use crate::patience::Patience;
 use crate::routes::{Api, RouteTable, Target};
 
 /// A loaded table, ready to serve.
@@ -28,6 +31,8 @@ pub struct Snapshot {
     pub memory: Arc<Memory>,
     /// Where calls go.
     routes: HashMap<TargetId, Arc<Route>, foldhash::fast::RandomState>,
+    /// Those of them that are looked at while nobody calls them.
+    pub probed: Vec<Arc<Route>>,
 }
 
 /// A target with the state that all workers share.
@@ -46,6 +51,10 @@ pub struct Route {
     pub gate: Option<Arc<Gate>>,
     /// Whether it is being called at all.
     pub breaker: Arc<Breaker>,
+    /// Whether it asked to be left alone.
+    pub patience: Arc<Patience>,
+    /// Its addresses, and those of its authorization server.
+    endpoints: [Arc<Endpoints>; 2],
     /// Calls to it at once.
     pub places: Arc<Places>,
     /// What became of its calls.
@@ -101,6 +110,14 @@ pub struct Tally {
     pub platform_errors: AtomicU64,
     /// Microseconds spent waiting for the bank.
     pub wait_us: AtomicU64,
+    /// Connections to it that were dialled, well or not.
+    pub dials: AtomicU64,
+    /// Calls over an idle connection of another worker.
+    pub borrowed: AtomicU64,
+    /// Looks at it while nobody called.
+    pub probes: AtomicU64,
+    /// Those of them that failed.
+    pub probes_failed: AtomicU64,
 }
 
 impl Tally {
@@ -125,7 +142,7 @@ impl Snapshot {
     /// Makes the snapshot of a table; what did not change since `previous` keeps its state.
     pub fn build(table: RouteTable, previous: Option<&Self>) -> Self {
         let callers = Callers::build(&table, previous.map(|snapshot| &snapshot.callers));
-        let routes = table
+        let routes: HashMap<_, _, _> = table
             .targets
             .values()
             .map(|target| {
@@ -134,7 +151,9 @@ impl Snapshot {
             })
             .collect();
         let memory = previous.map_or_else(Arc::default, |snapshot| snapshot.memory.clone());
-        Self { table, callers, memory, routes }
+        let is_probed = |route: &&Arc<Route>| route.target.probe.is_some();
+        let probed = routes.values().filter(is_probed).cloned().collect();
+        Self { table, callers, memory, routes, probed }
     }
 
     /// Finds a target's route by its id.
@@ -157,10 +176,21 @@ impl Snapshot {
 }
 
 impl Route {
+    /// The addresses of one of its hosts.
+    pub const fn endpoints(&self, host: Host) -> &Arc<Endpoints> {
+        let [main, auth] = &self.endpoints;
+        match host {
+            Host::Main => main,
+            Host::Auth => auth,
+        }
+    }
+
     fn build(target: &Arc<Target>, old: Option<&Arc<Self>>) -> Arc<Self> {
         if let Some(old) = old.filter(|old| old.target == *target) {
             return old.clone();
         }
+        let places = |target: &Target| (target.upstream.clone(), target.auth_upstream.clone());
+        let same_place = old.filter(|old| places(&old.target) == places(target));
         let gate = keep_or_make(
             target.limit,
             old.and_then(|old| old.gate.as_ref()),
@@ -178,6 +208,14 @@ impl Route {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             gate,
             breaker: Arc::new(Breaker::new(target.breaker)),
+            // A bank in the same place is the same bank, whatever else of its entry changed.
+            patience: same_place.map(|old| old.patience.clone()).unwrap_or_default(),
+            endpoints: [Host::Main, Host::Auth].map(|host| {
+                let same = same_place.filter(|old| old.target.breaker == target.breaker);
+                let count = target.origins(host).len();
+                let new = || Arc::new(Endpoints::new(count, target.breaker));
+                same.map_or_else(new, |old| old.endpoints(host).clone())
+            }),
             places: Arc::new(Places::new(target.concurrency.get())),
             tally: Tally::default(),
         })

@@ -1,15 +1,17 @@
 //! The way to the banks: for each worker and bank, a stack of layers over pooled connections.
 //!
-//! The stack reads from the outside in: shed when all places are taken, refuse while the breaker
-//! is open, cut at the deadline, exchange. This file decides that order. It must not know what a
+//! The stack reads from the outside in: shed when all places are taken, refuse while the bank asked
+//! to be left alone or the breaker is open, cut at the deadline, exchange. This file decides that order. It must not know what a
 //! request means, and it sees every request at most once.
 
 mod breaker;
 mod deadline;
 mod dial;
 mod http;
+mod look;
 mod pool;
 mod shed;
+mod whole;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -24,9 +26,12 @@ use self::breaker::BreakerLayer;
 use self::deadline::DeadlineLayer;
 use self::dial::Dialer;
 use self::http::Exchange;
+use self::look::Looks;
+pub(super) use self::pool::Idle;
 use self::pool::Pool;
 use self::shed::ShedLayer;
 use super::clients::ClientConfigs;
+use super::commons::{BankKey, Commons};
 use super::flights::Flights;
 use super::held::HeldTokens;
 use crate::conversation::{FlightKey, Outcome};
@@ -88,7 +93,10 @@ type Stack = shed::Shed<breaker::Guarded<deadline::Deadline<Exchange>>>;
 /// One worker's way to one bank.
 struct Bank {
     route: Arc<Route>,
+    host: Host,
+    exchange: Exchange,
     stack: RefCell<Stack>,
+    dialer: Rc<Dialer>,
     pool: Rc<Pool>,
 }
 
@@ -97,7 +105,10 @@ pub(super) struct Forwarder {
     configs: Arc<ClientConfigs>,
     tokens: Arc<HeldTokens>,
     flights: Flights,
-    banks: RefCell<HashMap<(u64, Host), Rc<Bank>>>,
+    commons: Arc<Commons>,
+    worker: usize,
+    banks: RefCell<HashMap<BankKey, Rc<Bank>>>,
+    looks: Looks,
 }
 
 /// The [`Banks`] of one exchange.
@@ -111,8 +122,11 @@ impl Forwarder {
         configs: Arc<ClientConfigs>,
         tokens: Arc<HeldTokens>,
         flights: Flights,
+        commons: Arc<Commons>,
+        worker: usize,
     ) -> Self {
-        Self { configs, tokens, flights, banks: RefCell::new(HashMap::new()) }
+        let banks = RefCell::new(HashMap::new());
+        Self { configs, tokens, flights, commons, worker, banks, looks: Looks::default() }
     }
 
     fn bank(&self, route: &Arc<Route>, host: Host) -> Rc<Bank> {
@@ -121,22 +135,34 @@ impl Forwarder {
     }
 
     fn open(&self, route: &Arc<Route>, host: Host) -> Rc<Bank> {
-        let target = route.target.clone();
-        let pool = Rc::new(Pool::new(target.idle_connections_max, target.timeouts.idle));
-        let dialer = Dialer::new(target.clone(), host, self.configs.clone());
+        let (target, worker) = (&route.target, self.worker);
+        let shelves = self.commons.shelves((route.number, host));
+        let (idle_max, idle) = (target.idle_connections_max, target.timeouts.idle);
+        let pool = Rc::new(Pool::new(shelves, worker, idle_max, idle));
+        let (configs, commons) = (self.configs.clone(), self.commons.clone());
+        let dialer = Rc::new(Dialer::new(route.clone(), host, configs, commons, worker));
+        let exchange = Exchange::new(route.clone(), host, dialer.clone(), pool.clone());
         let stack = ServiceBuilder::new()
             .layer(ShedLayer::new(route.places.clone()))
-            .layer(BreakerLayer::new(route.breaker.clone()))
+            .layer(BreakerLayer::new(route.clone(), host))
             .layer(DeadlineLayer::new(target.timeouts.total))
-            .service(Exchange::new(target, host, dialer, pool.clone()));
-        Rc::new(Bank { route: route.clone(), stack: RefCell::new(stack), pool })
+            .service(exchange.clone());
+        let stack = RefCell::new(stack);
+        Rc::new(Bank { route: route.clone(), host, exchange, stack, dialer, pool })
     }
 
-    /// Closes what was idle too long, and forgets banks that `is_current` no longer knows.
+    /// Closes what was idle too long or leads to where a name does not any more, and forgets banks
+    /// that `is_current` no longer knows.
     pub(super) fn sweep(&self, is_current: impl Fn(&Arc<Route>) -> bool) {
-        self.banks.borrow_mut().retain(|_, bank| {
-            bank.pool.sweep();
-            is_current(&bank.route)
+        self.banks.borrow_mut().retain(|key, bank| {
+            if !bank.pool.is_empty() {
+                bank.pool.sweep(|endpoint, address| bank.dialer.leads_right(endpoint, address));
+            }
+            let current = is_current(&bank.route);
+            if !current {
+                self.commons.forget(*key);
+            }
+            current
         });
     }
 }

@@ -11,9 +11,12 @@ use tokio::sync::Notify;
 
 use super::access_log::{LogCounters, LogSender};
 use super::clients::ClientConfigs;
+use super::commons::Commons;
 use super::flights::Flights;
+use super::hands::Hands;
 use super::held::HeldTokens;
 use super::meters::Meters;
+use super::names::Names;
 use crate::routes::EdgeLimits;
 use crate::snapshot::Snapshot;
 
@@ -39,6 +42,8 @@ pub(super) struct Hub {
     pub tls: ArcSwap<Option<Arc<ServerConfig>>>,
     /// The hub's TLS towards banks.
     pub configs: Arc<ClientConfigs>,
+    /// What workers share on their ways to banks.
+    pub commons: Arc<Commons>,
     /// The hub's own tokens for banks.
     pub(crate) tokens: Arc<HeldTokens>,
     /// Refreshes that must not happen twice at once.
@@ -49,6 +54,8 @@ pub(super) struct Hub {
     pub log_counters: Arc<LogCounters>,
     /// What the workers count.
     pub meters: Meters,
+    /// Connections by who serves them.
+    pub hands: Hands,
     /// Connections by where they come from.
     pub doors: Doors,
     stage: AtomicU8,
@@ -62,17 +69,20 @@ impl Hub {
         tls: Option<Arc<ServerConfig>>,
         log: Option<LogSender>,
         log_counters: Arc<LogCounters>,
+        names: Arc<dyn Names>,
         workers: usize,
     ) -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             tls: ArcSwap::from_pointee(tls),
             configs: Arc::new(ClientConfigs::default()),
+            commons: Arc::new(Commons::new(names, workers)),
             tokens: Arc::default(),
             flights: Flights::default(),
             log,
             log_counters,
             meters: Meters::new(workers),
+            hands: Hands::new(workers),
             doors: Doors::default(),
             stage: AtomicU8::new(0),
             stage_changed: Notify::new(),

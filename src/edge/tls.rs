@@ -96,6 +96,9 @@ pub fn target_config(tls: &TargetTls, http: UpstreamHttp) -> Result<ClientConfig
             .map_err(|error| of_file(cert, error))?,
         (None, _) | (_, None) => builder.with_no_client_auth(),
     };
+    if tls.must_be_asked() {
+        super::asked::notice(&mut config);
+    }
     config.alpn_protocols = match http {
         UpstreamHttp::Http1 => vec![b"http/1.1".to_vec()],
         UpstreamHttp::Http2 => vec![b"h2".to_vec()],

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
@@ -20,6 +20,7 @@ use super::clock::Stamp;
 use super::connection::{serve_plain, serve_tls};
 use super::forward::Forwarder;
 use super::guard::Scratch;
+use super::hands::Handed;
 use super::hub::{Door, Hub, Stage};
 use super::meters::WorkerMeters;
 
@@ -42,7 +43,6 @@ pub(super) struct Worker {
     pub(super) scratch: Scratch,
     /// False once its tasks are about to be dropped.
     pub(super) alive: AtomicBool,
-    connections: Cell<usize>,
     handshakes: Cell<usize>,
 }
 
@@ -62,12 +62,17 @@ pub(super) fn spawn(number: usize, hub: Arc<Hub>, ears: Vec<Ear>) -> io::Result<
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let worker = Rc::new(Worker {
             number,
-            forwarder: Forwarder::new(hub.configs.clone(), hub.tokens.clone(), hub.flights.clone()),
+            forwarder: Forwarder::new(
+                hub.configs.clone(),
+                hub.tokens.clone(),
+                hub.flights.clone(),
+                hub.commons.clone(),
+                number,
+            ),
             log: LogBuffer::new(hub.log.clone()),
             stamp: Stamp::default(),
             scratch: Scratch::new(),
             alive: AtomicBool::new(true),
-            connections: Cell::new(0),
             handshakes: Cell::new(0),
             hub,
         });
@@ -98,6 +103,8 @@ impl Worker {
                 }
             });
         }
+        let worker = self.clone();
+        tokio::task::spawn_local(async move { worker.take_handed().await });
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.hub.stage() == Stage::Serving {
@@ -106,16 +113,31 @@ impl Worker {
                 () = self.hub.leaving() => {}
             }
         }
-        while self.connections.get() > 0 && self.hub.stage() != Stage::Over {
+        while self.is_needed() && self.hub.stage() != Stage::Over {
             sleep(LEAVE_TICK).await;
             self.log.flush();
         }
     }
 
+    /// Whether it has connections, or another worker uses one of its own to a bank.
+    fn is_needed(&self) -> bool {
+        // What is handed to it counts already; see `Hands::hand`.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        if self.hub.hands.connections(self.number) > 0 {
+            return true;
+        }
+        self.hub.commons.close(self.number);
+        self.hub.commons.lent(self.number) > 0
+    }
+
     fn tidy(&self) {
         self.log.flush();
         let snapshot = self.hub.snapshot.load();
+        if self.number == 0 {
+            self.forwarder.look_around(&snapshot.probed, unix_seconds());
+        }
         if self.number == 0 && fastrand::u32(..FORGET_TICKS) == 0 {
+            self.hub.commons.book.forget_unused();
             snapshot
                 .callers
                 .iter()
@@ -136,13 +158,45 @@ impl Worker {
                 () = self.hub.leaving() => return self.let_in_the_last(listener, ear.tls),
             };
             match accepted {
-                Ok((socket, from)) => self.let_in(socket, from, ear.tls),
+                Ok((socket, from)) => self.seat(socket, from, ear.tls),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(worker = self.number, %error, "accepting rests");
                     sleep(ACCEPT_REST).await;
                 }
             }
+        }
+    }
+
+    /// Lets a connection in here, or has another worker do so that has clearly fewer.
+    fn seat(self: &Rc<Self>, socket: TcpStream, from: SocketAddr, tls: bool) {
+        let hands = &self.hub.hands;
+        let best = hands.best(self.number);
+        if best == self.number {
+            hands.enter(self.number);
+            return self.let_in(socket, from, tls);
+        }
+        let Ok(socket) = socket.into_std() else { return };
+        let is_serving = || self.hub.stage() == Stage::Serving;
+        if let Err(handed) = hands.hand(best, Handed { socket, from, tls }, is_serving) {
+            hands.enter(self.number);
+            self.let_in_handed(handed);
+        }
+    }
+
+    /// Lets in what other workers accepted, to the end.
+    async fn take_handed(self: Rc<Self>) {
+        let Some(mut receiver) = self.hub.hands.receiver(self.number) else { return };
+        while let Some(handed) = receiver.recv().await {
+            self.let_in_handed(handed);
+        }
+    }
+
+    fn let_in_handed(self: &Rc<Self>, handed: Handed) {
+        let Handed { socket, from, tls } = handed;
+        match TcpStream::from_std(socket) {
+            Ok(socket) => self.let_in(socket, from, tls),
+            Err(_) => self.hub.hands.leave(self.number),
         }
     }
 
@@ -156,12 +210,13 @@ impl Worker {
         let listener = listener.into_std()?;
         while let Ok((socket, from)) = listener.accept() {
             socket.set_nonblocking(true)?;
-            self.let_in(TcpStream::from_std(socket)?, from, tls);
+            self.hub.hands.enter(self.number);
+            self.let_in_handed(Handed { socket, from, tls });
         }
         Ok(())
     }
 
-    /// Admits a connection, or drops it at a limit.
+    /// Admits a connection that counts as this worker's already, or drops it at a limit.
     fn let_in(self: &Rc<Self>, socket: TcpStream, from: SocketAddr, tls: bool) {
         let snapshot = self.hub.snapshot.load();
         let limits = &snapshot.table.gateway.limits;
@@ -170,12 +225,12 @@ impl Worker {
         let crowded = tls && self.handshakes.get() >= limits.handshakes_max;
         let (Some(door), false) = (door, crowded) else {
             meters.connections_refused.fetch_add(1, Ordering::Relaxed);
+            self.hub.hands.leave(self.number);
             return;
         };
         meters.connections.fetch_add(1, Ordering::Relaxed);
         // A small answer must not wait for an acknowledgement (Nagle); without it, it still goes.
         let _ = socket.set_nodelay(true);
-        self.connections.set(self.connections.get() + 1);
         self.handshakes.set(self.handshakes.get() + usize::from(tls));
         let worker = self.clone();
         let config = if tls { self.hub.tls.load().as_ref().clone() } else { None };
@@ -185,10 +240,17 @@ impl Worker {
                 (true, Some(config)) => serve_tls(worker.clone(), socket, from, config).await,
                 (true, None) => worker.end_handshake(),
             }
-            worker.connections.set(worker.connections.get().saturating_sub(1));
+            worker.hub.hands.leave(worker.number);
             drop(door);
         });
     }
+}
+
+/// The wall clock: for windows of maintenance, and nothing else here.
+#[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Errors that `accept` passes on from a connection that died in the queue (accept(2)).

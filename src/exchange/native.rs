@@ -70,7 +70,7 @@ async fn cross<'s, B: Banks, E: Entropy>(
     // route: as the mount says; then the narrow limit and the shared one
     let route = find_route(hub, call, query, head)?;
     record.route = Some(route);
-    check_target_is_open(caller, operation, route)?;
+    check_target_is_open(caller, operation, route, &setting.entropy)?;
     let pair = caller.target_gate.as_deref().map(|gate| (gate, &route.target.id));
     let (permit, shadow) = admit_target(&call.admitted, pair, route.gate.as_deref())?;
     record.shadow = shadow.scope();

@@ -15,7 +15,8 @@ pub(super) use gateway::{ACCESS_LOG, GATEWAY, LIMITS, ROOT, TLS};
 pub(super) use konsentus::{CCG_BODY, KONSENTUS, KONSENTUS_CCG, KONSENTUS_PSP};
 pub(super) use oxlin::OXLIN;
 pub(super) use parties::{
-    API, BREAKER, CLIENT, LIMIT, PATHS, TARGET, TARGET_DEFAULTS, TARGET_TLS, TIMEOUTS,
+    API, BREAKER, CLIENT, LIMIT, MAINTENANCE, PATHS, PROBE, TARGET, TARGET_DEFAULTS, TARGET_TLS,
+    TIMEOUTS,
 };
 
 use std::fmt;
@@ -37,6 +38,8 @@ pub static ALL: &[&Section] = &[
     &TARGET_TLS,
     &TIMEOUTS,
     &BREAKER,
+    &PROBE,
+    &MAINTENANCE,
     &ANSWER,
     &OAUTH2,
     &FLINKS,

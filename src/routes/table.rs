@@ -4,12 +4,14 @@
 
 pub mod dialect;
 mod gateway;
+mod maintenance;
 mod target;
 
 pub use dialect::{Dialect, Override, Translation};
 pub use gateway::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen};
+pub use maintenance::{Maintenance, WEEK_S, Window};
 pub use target::{
-    Breaker, Origin, Paths, Scheme, Target, TargetStatus, TargetTls, Timeouts, UpstreamHttp,
+    Breaker, Origin, Paths, Probe, Scheme, Target, TargetStatus, TargetTls, Timeouts, UpstreamHttp,
 };
 
 use std::collections::{HashMap, HashSet};

@@ -5,6 +5,7 @@
 
 mod dialect;
 mod headers;
+mod maintenance;
 mod tuning;
 
 use std::collections::HashSet;
@@ -20,7 +21,7 @@ use super::origin;
 use super::page::{At, Wrong};
 use super::reader::Reader;
 use super::reference;
-use super::table::{Dialect, Origin, Paths, Scheme, Target, TargetStatus, TargetTls};
+use super::table::{Dialect, Origin, Paths, Probe, Scheme, Target, TargetStatus, TargetTls};
 use crate::fault::Name;
 use crate::ids::TargetId;
 
@@ -92,6 +93,10 @@ fn read(
         limit: tuning.limit,
         concurrency: tuning.concurrency,
         breaker: tuning.breaker,
+        retry_after_max: tuning.retry_after_max,
+        resolve_every: tuning.resolve_every,
+        probe: read_probe(section),
+        maintenance: maintenance::read(section),
         idle_connections_max: tuning.idle_connections_max,
         response_bytes_max: tuning.response_bytes_max,
         allow_private_addresses,
@@ -191,12 +196,21 @@ fn read_tls(section: &Reader<'_>, defaults: &Defaults, upstream: &[Origin]) -> T
     tls.server_name =
         written.parse("server_name", origin::parse_server_name).map(|name| name.value);
     tls.ca = tls.ca.or_else(|| defaults.tls.ca.clone());
+    tls.cert_optional |= defaults.tls.cert_optional;
     // A certificate and its key come together: a default's key never meets another certificate.
     if !written.has("cert") && !written.has("key") {
         tls.cert.clone_from(&defaults.tls.cert);
         tls.key.clone_from(&defaults.tls.key);
     }
     tls
+}
+
+fn read_probe(section: &Reader<'_>) -> Option<Probe> {
+    let written = section.table("probe", &reference::PROBE)?;
+    Some(Probe {
+        after: written.time_or_default("after"),
+        path: written.parse("path", grammar::parse_path).map(|path| path.value),
+    })
 }
 
 fn read_status(section: &Reader<'_>) -> TargetStatus {

@@ -8,6 +8,7 @@ mod providers;
 mod ranges;
 mod scale;
 mod secrets;
+mod windows;
 mod words;
 
 use std::path::Path;

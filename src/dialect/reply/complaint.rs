@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::redact::redact;
 use super::{done, text};
-use crate::answer::Answer;
+use crate::answer::{Answer, asked_wait};
 use crate::dialect::{Asked, ProviderAnswer, Turn};
 use crate::fault::Fault;
 use crate::oauth::ErrorCode;
@@ -188,10 +188,9 @@ fn search(body: &[u8]) -> Option<ErrorCode> {
         .find_map(|word| CLOSED_SET.into_iter().find(|code| code.as_str().as_bytes() == word))
 }
 
-/// `Retry-After` in seconds. A date is left out: there is no clock here.
+/// `Retry-After`, a date only beside a `Date`: there is no clock here.
 fn retry_after(answer: &ProviderAnswer) -> Option<Duration> {
-    let seconds = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+    asked_wait(&answer.headers, None).map(|wait| wait.min(RETRY_AFTER_MAX))
 }
 
 /// What the client is told where the bank says nothing that can be passed on.

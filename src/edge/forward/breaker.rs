@@ -1,28 +1,36 @@
-//! The layer that asks the breaker, and tells it how the call went.
+//! The layer that asks whether the bank is called at all, and tells how the call went.
+//!
+//! This file decides what counts: for the breaker, for the one of several addresses that was asked,
+//! and as a bank's wish to be left alone. It must not know how calls are sent.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::SystemTime;
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::Outbound;
-use crate::breaker::{Breaker, Watched};
-use crate::dialect::ProviderAnswer;
+use super::{Fate, Outbound};
+use crate::answer::asked_wait;
+use crate::breaker::Watched;
+use crate::dialect::{Host, ProviderAnswer};
+use crate::endpoints::Endpoints;
 use crate::fault::Fault;
+use crate::snapshot::Route;
 
 #[derive(Debug, Clone)]
 pub(super) struct BreakerLayer {
-    breaker: Arc<Breaker>,
+    route: Arc<Route>,
+    host: Host,
 }
 
 impl BreakerLayer {
-    pub(super) const fn new(breaker: Arc<Breaker>) -> Self {
-        Self { breaker }
+    pub(super) const fn new(route: Arc<Route>, host: Host) -> Self {
+        Self { route, host }
     }
 }
 
@@ -30,14 +38,15 @@ impl<S> Layer<S> for BreakerLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Guarded { inner, breaker: self.breaker.clone() }
+        Guarded { inner, route: self.route.clone(), host: self.host }
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Guarded<S> {
     inner: S,
-    breaker: Arc<Breaker>,
+    route: Arc<Route>,
+    host: Host,
 }
 
 impl<S> Service<Outbound> for Guarded<S>
@@ -53,13 +62,20 @@ where
     }
 
     fn call(&mut self, outbound: Outbound) -> Self::Future {
-        match self.breaker.admit(now()) {
-            Ok(watched) => GuardedFuture {
-                inner: Some(self.inner.call(outbound)),
-                watched: Some(watched),
-                wait: Duration::ZERO,
-            },
-            Err(wait) => GuardedFuture { inner: None, watched: None, wait },
+        let (route, now) = (&self.route, now());
+        if let Some(wait) = route.patience.wait(now) {
+            return GuardedFuture::refused(Fault::ProviderBusy(Some(wait)));
+        }
+        match route.breaker.admit(now) {
+            Ok(watched) => {
+                let fate = outbound.fate.clone();
+                GuardedFuture {
+                    inner: Some(self.inner.call(outbound)),
+                    verdict: Some(Verdict { watched, route: route.clone(), host: self.host, fate }),
+                    refusal: None,
+                }
+            }
+            Err(wait) => GuardedFuture::refused(Fault::BreakerOpen(wait)),
         }
     }
 }
@@ -69,8 +85,14 @@ pin_project! {
     pub(super) struct GuardedFuture<F> {
         #[pin]
         inner: Option<F>,
-        watched: Option<Watched>,
-        wait: Duration,
+        verdict: Option<Verdict>,
+        refusal: Option<Fault>,
+    }
+}
+
+impl<F> GuardedFuture<F> {
+    const fn refused(fault: Fault) -> Self {
+        Self { inner: None, verdict: None, refusal: Some(fault) }
     }
 }
 
@@ -80,23 +102,59 @@ impl<F: Future<Output = Result<ProviderAnswer, Fault>>> Future for GuardedFuture
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let Some(inner) = this.inner.as_pin_mut() else {
-            return Poll::Ready(Err(Fault::BreakerOpen(*this.wait)));
+            let refusal = this.refusal.take();
+            return Poll::Ready(Err(refusal.unwrap_or(Fault::Internal("polled again"))));
         };
         let outcome = ready!(inner.poll(cx));
-        if let Some(watched) = this.watched.take() {
-            tell(watched, &outcome);
+        if let Some(verdict) = this.verdict.take() {
+            verdict.tell(&outcome);
         }
         Poll::Ready(outcome)
     }
 }
 
-/// Failures on the way and the bank's own 5xx count; its 4xx are the client's affair.
-fn tell(watched: Watched, outcome: &Result<ProviderAnswer, Fault>) {
-    match outcome {
-        Ok(answer) if answer.status.is_server_error() => watched.fail(now()),
-        Ok(_) => watched.succeed(),
-        Err(fault) if fault.counts_for_breaker() => watched.fail(now()),
-        Err(_) => watched.abandon(),
+/// What is told once a call is over.
+struct Verdict {
+    watched: Watched,
+    route: Arc<Route>,
+    host: Host,
+    fate: Rc<Fate>,
+}
+
+impl Verdict {
+    /// Failures on the way and the bank's own 5xx count; its 4xx are the client's affair.
+    fn tell(self, outcome: &Result<ProviderAnswer, Fault>) {
+        let Self { watched, route, host, fate } = self;
+        let endpoints = route.endpoints(host);
+        if let Ok(answer) = outcome
+            && matches!(answer.status.as_u16(), 429 | 503)
+        {
+            learn_wait(&route, answer);
+        }
+        let failed = match outcome {
+            Ok(answer) => answer.status.is_server_error(),
+            Err(fault) if fault.counts_for_breaker() => true,
+            Err(_) => return watched.abandon(),
+        };
+        if endpoints.are_several()
+            && let Some(endpoint) = fate.trail.get().endpoint
+        {
+            tell_endpoint(endpoints, endpoint, failed);
+        }
+        if failed { watched.fail(now()) } else { watched.succeed() }
+    }
+}
+
+fn tell_endpoint(endpoints: &Endpoints, endpoint: usize, failed: bool) {
+    if failed { endpoints.fail(endpoint, now()) } else { endpoints.succeed(endpoint) }
+}
+
+/// A bank that says when it wants to be called again is not called before that, whoever asks.
+fn learn_wait(route: &Route, answer: &ProviderAnswer) {
+    #[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
+    let clock = SystemTime::now();
+    if let Some(wait) = asked_wait(&answer.headers, Some(clock)) {
+        route.patience.learn(now(), wait.min(route.target.retry_after_max));
     }
 }
 

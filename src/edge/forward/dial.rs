@@ -1,28 +1,35 @@
-//! Dialling: from a target's addresses to a connection that speaks HTTP.
+//! Dialling: from one of a target's addresses to a connection that speaks HTTP.
 //!
-//! This file decides which address is tried next and which addresses a name may not resolve to.
-//! No byte of a request is written here, so all of it may be tried again.
+//! This file decides which addresses a name may not resolve to, how the time is shared among those
+//! that remain, and whom the hub does not speak to. No byte of a request is written here, so all of
+//! it may be tried again.
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::HandshakeKind;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::Fate;
 use super::pool::{Shared, Single};
 use crate::dialect::Host;
+use crate::edge::asked;
 use crate::edge::clients::ClientConfigs;
+use crate::edge::commons::Commons;
 use crate::edge::local::LocalExecutor;
 use crate::fault::Fault;
 use crate::routes::{Origin, Scheme, Target, UpstreamHttp, is_private_address};
+use crate::snapshot::Route;
 
 /// Largest head of a bank's answer, in bytes (CONTRACT 4.6).
 const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -37,106 +44,166 @@ pub(super) enum Dialled {
 
 /// Makes connections to one target.
 pub(super) struct Dialer {
-    target: Arc<Target>,
+    route: Arc<Route>,
     host: Host,
     configs: Arc<ClientConfigs>,
-    /// Where the next search begins: the address that last worked.
-    first: Cell<usize>,
+    commons: Arc<Commons>,
+    worker: usize,
     /// Where among a name's addresses the next dial begins.
     skew: Cell<usize>,
 }
 
+/// What a connection will be known by.
+#[derive(Clone, Copy)]
+struct Place {
+    endpoint: usize,
+    /// The address, if it came from a name.
+    named: Option<IpAddr>,
+}
+
 impl Dialer {
-    pub(super) const fn new(target: Arc<Target>, host: Host, configs: Arc<ClientConfigs>) -> Self {
-        Self { target, host, configs, first: Cell::new(0), skew: Cell::new(0) }
+    pub(super) const fn new(
+        route: Arc<Route>,
+        host: Host,
+        configs: Arc<ClientConfigs>,
+        commons: Arc<Commons>,
+        worker: usize,
+    ) -> Self {
+        Self { route, host, configs, commons, worker, skew: Cell::new(0) }
     }
 
-    /// Connects, within the target's connect deadline for all addresses together.
-    pub(super) async fn dial(&self, fate: &Fate) -> Result<Dialled, Fault> {
-        let search = timeout(self.target.timeouts.connect, self.search(fate)).await;
-        let dialled = search.unwrap_or(Err(Fault::ConnectTimeout));
+    fn target(&self) -> &Target {
+        &self.route.target
+    }
+
+    /// Connects to one of the target's places, within its connect deadline.
+    pub(super) async fn dial(&self, endpoint: usize, fate: &Fate) -> Result<Dialled, Fault> {
+        fate.note(|trail| {
+            trail.dials += 1;
+            trail.endpoint = Some(endpoint);
+        });
+        self.route.tally.dials.fetch_add(1, Ordering::Relaxed);
+        let origins = self.target().origins(self.host);
+        let origin = origins.get(endpoint).ok_or(Fault::Internal("target host"))?;
+        let end = Instant::now() + self.target().timeouts.connect;
+        let dialled = timeout_at(end, self.connect(origin, endpoint, end)).await;
+        let dialled = dialled.unwrap_or(Err(Fault::ConnectTimeout));
         if dialled.is_err() {
             // The address that hangs or refuses is not the first to be tried next time.
-            self.first.set(self.first.get().wrapping_add(1));
             self.skew.set(self.skew.get().wrapping_add(1));
         }
         dialled
     }
 
-    async fn search(&self, fate: &Fate) -> Result<Dialled, Fault> {
+    /// Whether an address is still one of a place's own; asks anew where that is not known for
+    /// sure any more.
+    pub(super) fn leads_right(&self, endpoint: usize, address: IpAddr) -> bool {
+        let Some(origin) = self.target().origins(self.host).get(endpoint) else { return false };
+        let known = self.commons.book.known(&origin.host, self.target().resolve_every);
+        known.is_none_or(|addresses| addresses.contains(&address))
+    }
+
+    /// Tries one address after the other; each has an equal share of the time that is left.
+    async fn connect(
+        &self,
+        origin: &Origin,
+        endpoint: usize,
+        end: Instant,
+    ) -> Result<Dialled, Fault> {
+        let (mut addresses, is_name) = self.resolve(origin).await?;
+        let count = addresses.len().max(1);
+        addresses.rotate_left(self.skew.get() % count);
         let mut last = Fault::ConnectFailed;
-        let origins = self.target.origins(self.host);
-        let (first, count) = (self.first.get(), origins.len());
-        for step in 0..count {
-            let endpoint = first.wrapping_add(step) % count;
-            let Some(origin) = origins.get(endpoint) else { continue };
-            fate.note(|trail| {
-                trail.dials += 1;
-                trail.endpoint = Some(endpoint);
-            });
-            match self.connect(origin, endpoint).await {
-                Ok(dialled) => {
-                    self.first.set(endpoint);
-                    return Ok(dialled);
-                }
-                Err(fault) => last = fault,
+        for (tried, address) in addresses.into_iter().enumerate() {
+            let left = end.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(count - tried).unwrap_or(1);
+            let place = Place { endpoint, named: is_name.then_some(address.ip()) };
+            match timeout(share, self.reach(origin, address, place)).await {
+                Ok(Ok(dialled)) => return Ok(dialled),
+                Ok(Err(fault)) => last = fault,
+                Err(_) => last = Fault::ConnectTimeout,
             }
         }
         Err(last)
     }
 
-    async fn connect(&self, origin: &Origin, endpoint: usize) -> Result<Dialled, Fault> {
-        let mut addresses = self.resolve(origin).await?;
-        let skew = self.skew.get() % addresses.len().max(1);
-        addresses.rotate_left(skew);
-        let socket = connect_any(&addresses).await?;
+    async fn reach(
+        &self,
+        origin: &Origin,
+        address: SocketAddr,
+        place: Place,
+    ) -> Result<Dialled, Fault> {
+        let socket = TcpStream::connect(address).await.map_err(|_| Fault::ConnectFailed)?;
         socket.set_nodelay(true).map_err(|_| Fault::ConnectFailed)?;
         // A second handle on the same socket, for the pool to look at while hyper owns the first.
         let handle = socket.as_fd().try_clone_to_owned().map_err(|_| Fault::ConnectFailed)?;
         let handle = socket2::Socket::from(handle);
         match origin.scheme {
-            Scheme::Http => self.speak(socket, handle, endpoint).await,
+            Scheme::Http => self.speak(socket, handle, place).await,
             Scheme::Https => {
-                let config = self.configs.get(&self.target).map_err(|error| {
-                    tracing::error!(target_id = %self.target.id, %error, "no TLS towards target");
-                    Fault::Internal("TLS configuration of the target")
-                })?;
-                let name = self.server_name(origin)?;
-                let stream = TlsConnector::from(config).connect(name, socket).await;
-                let stream = stream.map_err(|error| {
-                    tracing::warn!(target_id = %self.target.id, %origin, %error, "TLS failed");
-                    Fault::TlsFailed
-                })?;
-                let agreed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                if (self.target.http == UpstreamHttp::Http2) != agreed {
-                    tracing::warn!(target_id = %self.target.id, %origin, "no HTTP/2 by ALPN");
-                    return Err(Fault::TlsFailed);
-                }
-                self.speak(stream, handle, endpoint).await
+                let stream = self.secure(origin, socket).await?;
+                self.speak(stream, handle, place).await
             }
         }
+    }
+
+    async fn secure(
+        &self,
+        origin: &Origin,
+        socket: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, Fault> {
+        let target = self.target();
+        let config = self.configs.get(target).map_err(|error| {
+            tracing::error!(target_id = %target.id, %error, "no TLS towards target");
+            Fault::Internal("TLS configuration of the target")
+        })?;
+        let name = self.server_name(origin)?;
+        let handshake = TlsConnector::from(config).connect(name, socket);
+        let (stream, was_asked) = asked::watch(handshake).await;
+        let stream = stream.map_err(|error| {
+            tracing::warn!(target_id = %target.id, %origin, %error, "TLS failed");
+            Fault::TlsFailed
+        })?;
+        let session = &stream.get_ref().1;
+        // A resumed session stands for the one before it, in which the bank had asked.
+        let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+        if target.tls.must_be_asked() && !was_asked && !resumed {
+            tracing::error!(
+                target_id = %target.id, %origin,
+                "the bank asks for no certificate, so it can't know who calls; \
+                 `cert_optional = true` if it is meant to be so"
+            );
+            return Err(Fault::TlsFailed);
+        }
+        let agreed = session.alpn_protocol() == Some(b"h2");
+        if (target.http == UpstreamHttp::Http2) != agreed {
+            tracing::warn!(target_id = %target.id, %origin, "no HTTP/2 by ALPN");
+            return Err(Fault::TlsFailed);
+        }
+        Ok(stream)
     }
 
     async fn speak<S>(
         &self,
         stream: S,
         handle: socket2::Socket,
-        endpoint: usize,
+        place: Place,
     ) -> Result<Dialled, Fault>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let stream = TokioIo::new(stream);
-        if self.target.http == UpstreamHttp::Http2 {
+        let Place { endpoint, named: address } = place;
+        if self.target().http == UpstreamHttp::Http2 {
             let (sender, driver) = http2::Builder::new(LocalExecutor)
                 .timer(TokioTimer::new())
-                .keep_alive_interval(self.target.timeouts.idle)
+                .keep_alive_interval(self.target().timeouts.idle)
                 .max_header_list_size(RESPONSE_HEAD_BYTES_MAX as u32)
                 .handshake(stream)
                 .await
                 .map_err(|_| Fault::ConnectFailed)?;
             tokio::task::spawn_local(driver);
-            return Ok(Dialled::Shared(Shared { sender, endpoint }));
+            return Ok(Dialled::Shared(Shared { sender, endpoint, address }));
         }
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
@@ -144,39 +211,30 @@ impl Dialer {
             .await
             .map_err(|_| Fault::ConnectFailed)?;
         tokio::task::spawn_local(driver);
-        Ok(Dialled::Single(Single { sender, handle, endpoint }))
+        Ok(Dialled::Single(Single { sender, handle, endpoint, address, home: self.worker }))
     }
 
-    /// The addresses of an origin. What the operator wrote down as an address is taken as it is;
-    /// what a name server says is not, unless the table allows it (RFC 9209
-    /// `destination_ip_prohibited`).
-    async fn resolve(&self, origin: &Origin) -> Result<Vec<SocketAddr>, Fault> {
+    /// The addresses of an origin, and whether they are those of a name. What the operator wrote
+    /// down as an address is taken as it is; what a name server says is not, unless the table
+    /// allows it (RFC 9209 `destination_ip_prohibited`).
+    async fn resolve(&self, origin: &Origin) -> Result<(Vec<SocketAddr>, bool), Fault> {
         if let Ok(address) = origin.host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, origin.port)]);
+            return Ok((vec![SocketAddr::new(address, origin.port)], false));
         }
-        let found = tokio::net::lookup_host((&*origin.host, origin.port)).await;
-        let found: Vec<_> = found.map_err(|_| Fault::DnsFailed)?.collect();
-        if found.is_empty() {
-            return Err(Fault::DnsFailed);
-        }
+        let target = self.target();
+        // Half of the time at most goes to a name server that is slow to say what is known.
+        let wait = target.timeouts.connect / 2;
+        let found = self.commons.book.resolve(&origin.host, target.resolve_every, wait).await?;
         let allowed: Vec<_> = found
-            .into_iter()
-            .filter(|found| self.target.allow_private_addresses || !is_private_address(found.ip()))
+            .iter()
+            .filter(|found| target.allow_private_addresses || !is_private_address(**found))
+            .map(|found| SocketAddr::new(*found, origin.port))
             .collect();
-        if allowed.is_empty() { Err(Fault::AddressForbidden) } else { Ok(allowed) }
+        if allowed.is_empty() { Err(Fault::AddressForbidden) } else { Ok((allowed, true)) }
     }
 
     fn server_name(&self, origin: &Origin) -> Result<ServerName<'static>, Fault> {
-        let name = self.target.tls.server_name.as_ref().unwrap_or(&origin.host);
+        let name = self.target().tls.server_name.as_ref().unwrap_or(&origin.host);
         ServerName::try_from(name.to_string()).map_err(|_| Fault::Internal("server name"))
     }
-}
-
-async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Fault> {
-    for address in addresses {
-        if let Ok(socket) = TcpStream::connect(address).await {
-            return Ok(socket);
-        }
-    }
-    Err(Fault::ConnectFailed)
 }

@@ -1,39 +1,46 @@
 //! The innermost service: one request to the bank, one whole answer back.
 //!
-//! This file decides what counts as a whole answer, and when a request may be sent again: only
-//! when no byte of it was written. It must not know what a request means.
+//! This file decides which connection carries a request, and when it may be sent again: only when
+//! no byte of it was written. It must not know what a request means.
 
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use http::header::USER_AGENT;
 use http::uri::Authority;
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use tokio::time::timeout;
 use tower::Service;
 
 use super::dial::{Dialer, Dialled};
-use super::pool::{Pool, Shared, Single};
-use super::{Fate, Outbound};
+use super::pool::{Pool, Shared, Taken};
+use super::{Fate, Outbound, whole};
 use crate::answer::X_CORRELATION_ID;
 use crate::dialect::{Host, ProviderAnswer, ProviderRequest};
-use crate::fault::Fault;
-use crate::routes::{Origin, Scheme, Target, UpstreamHttp};
+use crate::edge::now;
+use crate::endpoints::{Endpoints, Order};
+use crate::fault::{Fault, Name};
+use crate::routes::{Origin, Scheme, UpstreamHttp};
+use crate::snapshot::Route;
 
 /// The service.
+#[derive(Clone)]
 pub(super) struct Exchange(Rc<Line>);
 
 /// What all exchanges of one worker with one bank share.
 struct Line {
-    target: Arc<Target>,
+    route: Arc<Route>,
     host: Host,
-    dialer: Dialer,
+    endpoints: Arc<Endpoints>,
+    dialer: Rc<Dialer>,
     pool: Rc<Pool>,
     /// What each of the target's addresses is called in a request, in the target's order.
     authorities: Vec<(Authority, HeaderValue)>,
@@ -42,11 +49,23 @@ struct Line {
 }
 
 impl Exchange {
-    pub(super) fn new(target: Arc<Target>, host: Host, dialer: Dialer, pool: Rc<Pool>) -> Self {
+    pub(super) fn new(route: Arc<Route>, host: Host, dialer: Rc<Dialer>, pool: Rc<Pool>) -> Self {
         // An address without a proper name was refused when the table was loaded; should one slip
         // through, its calls are answered with an internal error.
-        let authorities = target.origins(host).iter().map_while(authority).collect();
-        Self(Rc::new(Line { target, host, dialer, pool, authorities, echoes: Cell::new(false) }))
+        let authorities = route.target.origins(host).iter().map_while(authority).collect();
+        let (endpoints, echoes) = (route.endpoints(host).clone(), Cell::new(false));
+        Self(Rc::new(Line { route, host, endpoints, dialer, pool, authorities, echoes }))
+    }
+
+    /// Looks whether one of the addresses is well: by a connection, which is then kept, or by what
+    /// is answered at `path`. Says whether there was an answer.
+    pub(super) fn look(
+        &self,
+        endpoint: usize,
+        path: Option<Name>,
+    ) -> impl Future<Output = Result<bool, Fault>> + use<> {
+        let line = self.0.clone();
+        async move { line.look(endpoint, path).await }
     }
 }
 
@@ -76,71 +95,132 @@ type Sent = Result<Response<Incoming>, Unsent>;
 
 /// Why there is no response.
 enum Unsent {
-    /// The connection died before it took the request; here it is back, untouched.
-    Untouched(Box<Request<Full<Bytes>>>),
+    /// There was no connection, or it died before it took the request; here it is back, untouched.
+    Untouched(Box<Request<Full<Bytes>>>, Fault),
     /// It may have been sent.
     Lost(Fault),
 }
 
 impl Line {
+    /// Tries the addresses in their order, until one of them takes the request.
     async fn exchange(&self, outbound: Outbound) -> Result<ProviderAnswer, Fault> {
         let fate = &*outbound.fate;
         let mut request = into_http(outbound.request)?;
-        match self.target.http {
+        let endpoints = &self.endpoints;
+        let order = if endpoints.are_several() { endpoints.order(now()) } else { Order::ONE };
+        let mut last = Fault::ConnectFailed;
+        for endpoint in order.iter() {
+            let _visit = endpoints.visit(endpoint);
+            match self.ask(endpoint, request, fate).await {
+                Ok(answer) => return Ok(answer),
+                Err(Unsent::Lost(fault)) => return Err(fault),
+                Err(Unsent::Untouched(untouched, fault)) => {
+                    if endpoints.are_several() {
+                        endpoints.unreached(endpoint, now());
+                    }
+                    (request, last) = (*untouched, fault);
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Asks at one address: over an idle connection, a neighbour's, or a new one.
+    async fn ask(
+        &self,
+        endpoint: usize,
+        mut request: Request<Full<Bytes>>,
+        fate: &Fate,
+    ) -> Result<ProviderAnswer, Unsent> {
+        match self.route.target.http {
             UpstreamHttp::Http1 => {
-                while let Some(single) = self.pool.take() {
+                while let Some(taken) = self.idle(endpoint) {
                     fate.note(|trail| trail.reused = true);
                     fate.send();
-                    match self.over_single(single, request, fate).await {
-                        Ok(answer) => return Ok(answer),
-                        Err(Unsent::Lost(fault)) => return Err(fault),
-                        Err(Unsent::Untouched(untouched)) => request = *untouched,
+                    match self.over_single(taken, request, fate).await {
+                        Err(Unsent::Untouched(untouched, _)) => request = *untouched,
+                        sent => return sent,
                     }
                 }
             }
             UpstreamHttp::Http2 => {
-                if let Some(shared) = self.pool.shared() {
+                if let Some(shared) = self.pool.shared(endpoint) {
                     fate.note(|trail| trail.reused = true);
                     fate.send();
                     match self.over_shared(shared, request, fate).await {
-                        Ok(answer) => return Ok(answer),
-                        Err(Unsent::Lost(fault)) => return Err(fault),
-                        Err(Unsent::Untouched(untouched)) => request = *untouched,
+                        Err(Unsent::Untouched(untouched, _)) => request = *untouched,
+                        sent => return sent,
                     }
                 }
             }
         }
         // Boxed, so that the room that a handshake needs is not every exchange's.
-        let dialled = Box::pin(self.dialer.dial(fate)).await?;
+        let dialled = match Box::pin(self.dialer.dial(endpoint, fate)).await {
+            Ok(dialled) => dialled,
+            Err(fault) => return Err(Unsent::Untouched(Box::new(request), fault)),
+        };
         fate.note(|trail| trail.reused = false);
         fate.send();
-        let answered = match dialled {
-            Dialled::Single(single) => self.over_single(single, request, fate).await,
+        match dialled {
+            Dialled::Single(single) => self.over_single(Taken::own(single), request, fate).await,
             Dialled::Shared(shared) => {
                 self.pool.share(shared.clone());
                 self.over_shared(shared, request, fate).await
             }
+        }
+    }
+
+    async fn look(&self, endpoint: usize, path: Option<Name>) -> Result<bool, Fault> {
+        let fate = Fate::default();
+        let Some(path) = path else {
+            match self.dialer.dial(endpoint, &fate).await? {
+                Dialled::Single(single) => self.pool.keep(Taken::own(single)),
+                Dialled::Shared(shared) => self.pool.share(shared),
+            }
+            return Ok(false);
         };
-        answered.map_err(|unsent| match unsent {
-            Unsent::Untouched(_) => Fault::ConnectionLost,
-            Unsent::Lost(fault) => fault,
-        })
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static("corgate-probe"));
+        for (name, value) in &self.route.target.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        let request = ProviderRequest {
+            host: self.host,
+            method: Method::GET,
+            path,
+            headers,
+            body: Bytes::new(),
+        };
+        let answer = self.ask(endpoint, into_http(request)?, &fate).await.map_err(|unsent| {
+            let (Unsent::Lost(fault) | Unsent::Untouched(_, fault)) = unsent;
+            fault
+        })?;
+        if answer.status.is_server_error() { Err(Fault::ProviderFailed) } else { Ok(true) }
+    }
+
+    fn idle(&self, endpoint: usize) -> Option<Taken> {
+        let taken = self.pool.take(endpoint).or_else(|| self.pool.borrow(endpoint))?;
+        if taken.is_borrowed() {
+            self.route.tally.borrowed.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(taken)
     }
 
     async fn over_single(
         &self,
-        mut single: Single,
+        mut taken: Taken,
         mut request: Request<Full<Bytes>>,
         fate: &Fate,
     ) -> Result<ProviderAnswer, Unsent> {
-        fate.note(|trail| trail.endpoint = Some(single.endpoint));
-        self.address(&mut request, single.endpoint, false).map_err(Unsent::Lost)?;
+        let endpoint = taken.connection.endpoint;
+        fate.note(|trail| trail.endpoint = Some(endpoint));
+        self.address(&mut request, endpoint, false).map_err(Unsent::Lost)?;
         let asked = request.headers().get(X_CORRELATION_ID).cloned();
-        let sending = single.sender.try_send_request(request);
+        let sending = taken.connection.sender.try_send_request(request);
         let sent: Sent = self.first_byte(sending).await;
         let answer = self.whole(sent?, fate).await.map_err(Unsent::Lost)?;
         match self.echo(asked.as_ref(), &answer) {
-            Echo::None | Echo::Same => self.pool.keep(single),
+            Echo::None | Echo::Same => self.pool.keep(taken),
             // An answer under another id may be one too many: whatever follows on this
             // connection could be somebody else's. Where the bank is known to echo and the
             // connection was used before, this one already is.
@@ -176,7 +256,7 @@ impl Line {
         let sent: Sent = self.first_byte(sending).await;
         if matches!(sent, Err(Unsent::Lost(_))) {
             // Its path may have died without a word; the next call dials anew.
-            self.pool.unshare();
+            self.pool.unshare(shared.endpoint);
         }
         self.whole(sent?, fate).await.map_err(Unsent::Lost)
     }
@@ -190,14 +270,22 @@ impl Line {
             >,
         >,
     {
-        match timeout(self.target.timeouts.first_byte, sending).await {
+        match timeout(self.route.target.timeouts.first_byte, sending).await {
             Err(_) => Err(Unsent::Lost(Fault::ResponseTimeout)),
             Ok(Ok(response)) => Ok(response),
             Ok(Err(mut error)) => Err(match error.take_message() {
-                Some(request) => Unsent::Untouched(Box::new(request)),
+                Some(request) => Unsent::Untouched(Box::new(request), Fault::ConnectionLost),
                 None => Unsent::Lost(head_fault(error.error())),
             }),
         }
+    }
+
+    async fn whole(
+        &self,
+        response: Response<Incoming>,
+        fate: &Fate,
+    ) -> Result<ProviderAnswer, Fault> {
+        whole::read(response, self.route.target.response_bytes_max, fate).await
     }
 
     /// Puts the origin's name on the request: `Host` in HTTP/1.1, `:authority` in HTTP/2.
@@ -210,7 +298,8 @@ impl Line {
         let named = self.authorities.get(endpoint).ok_or(Fault::Internal("target host"))?;
         if in_uri {
             let mut parts = request.uri().clone().into_parts();
-            let scheme = self.target.origins(self.host).get(endpoint).map(|origin| origin.scheme);
+            let scheme =
+                self.route.target.origins(self.host).get(endpoint).map(|origin| origin.scheme);
             parts.scheme = Some(match scheme {
                 Some(Scheme::Https) => http::uri::Scheme::HTTPS,
                 Some(Scheme::Http) | None => http::uri::Scheme::HTTP,
@@ -222,50 +311,6 @@ impl Line {
             request.headers_mut().insert(http::header::HOST, named.1.clone());
         }
         Ok(())
-    }
-
-    /// Reads the answer to its end. Nothing less than all of it is passed on (CONTRACT H20).
-    async fn whole(
-        &self,
-        response: Response<Incoming>,
-        fate: &Fate,
-    ) -> Result<ProviderAnswer, Fault> {
-        let (head, mut body) = response.into_parts();
-        fate.note(|trail| trail.status = Some(head.status));
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Fault::ResponseMalformed("101"));
-        }
-        check_framing(&head.headers)?;
-        let bytes_max = self.target.response_bytes_max;
-        if body.size_hint().lower() > bytes_max as u64 {
-            return Err(Fault::ResponseTooLarge);
-        }
-        let (mut first, mut more) = (Bytes::new(), BytesMut::new());
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| body_fault(&error))?;
-            // Trailers are not the answer's fields, and nothing here asked for them.
-            let Ok(data) = frame.into_data() else { continue };
-            if first.len() + more.len() + data.len() > bytes_max {
-                return Err(Fault::ResponseTooLarge);
-            }
-            // A small answer comes in one piece, which is then not copied.
-            if first.is_empty() { first = data } else { more.extend_from_slice(&data) }
-        }
-        let body = if more.is_empty() { first } else { [first, more.freeze()].concat().into() };
-        Ok(ProviderAnswer { status: head.status, headers: head.headers, body })
-    }
-}
-
-/// An answer has one length. The library believes `Transfer-Encoding` where `Content-Length` stands
-/// beside it, and hands a coding that it can't undo through as it is (RFC 9112 section 6.3).
-fn check_framing(headers: &http::HeaderMap) -> Result<(), Fault> {
-    let mut codings = headers.get_all(http::header::TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Ok(()) };
-    let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
-    if chunked && !headers.contains_key(http::header::CONTENT_LENGTH) {
-        Ok(())
-    } else {
-        Err(Fault::ResponseMalformed("framing"))
     }
 }
 
@@ -297,34 +342,5 @@ fn head_fault(error: &hyper::Error) -> Fault {
         Fault::ResponseMalformed("head")
     } else {
         Fault::ConnectionLost
-    }
-}
-
-/// What an error inside the answer's body means.
-fn body_fault(error: &hyper::Error) -> Fault {
-    if error.is_parse() { Fault::ResponseMalformed("body") } else { Fault::ResponseTruncated }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_with_two_lengths_or_a_coding_that_nobody_undoes_is_refused() {
-        let framing = |fields: &[(&'static str, &'static str)]| {
-            let mut headers = http::HeaderMap::new();
-            for (name, value) in fields {
-                headers.append(*name, HeaderValue::from_static(value));
-            }
-            check_framing(&headers)
-        };
-        let refused = Err(Fault::ResponseMalformed("framing"));
-        assert_eq!(framing(&[("content-length", "5")]), Ok(()));
-        assert_eq!(framing(&[("transfer-encoding", "Chunked")]), Ok(()));
-        assert_eq!(framing(&[("transfer-encoding", "chunked"), ("content-length", "5")]), refused);
-        assert_eq!(framing(&[("transfer-encoding", "gzip")]), refused);
-        assert_eq!(framing(&[("transfer-encoding", "gzip, chunked")]), refused);
-        let twice = [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
-        assert_eq!(framing(&twice), refused);
     }
 }

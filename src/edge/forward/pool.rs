@@ -1,9 +1,11 @@
 //! One worker's idle connections to one bank.
 //!
 //! Last in, first out: the warmest is used, the coldest age out. This file decides what may be used
-//! again. It must not know what is sent.
+//! again, and when a neighbour's is used instead of a new one. It must not know what is sent.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,98 +13,179 @@ use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use tokio::time::Instant;
 
+use crate::edge::commons::{Loan, Shelves};
+
 /// A connection that carries one exchange at a time.
-pub(super) struct Single {
+#[derive(Debug)]
+pub(in crate::edge) struct Single {
     pub(super) sender: http1::SendRequest<Full<Bytes>>,
     /// The socket below, to see what came in while nobody asked.
     pub(super) handle: socket2::Socket,
     pub(super) endpoint: usize,
+    /// Where it leads, if that came from a name.
+    pub(super) address: Option<IpAddr>,
+    /// The worker that drives it.
+    pub(super) home: usize,
 }
 
 /// A connection that carries many.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Shared {
     pub(super) sender: http2::SendRequest<Full<Bytes>>,
     pub(super) endpoint: usize,
+    /// Where it leads, if that came from a name.
+    pub(super) address: Option<IpAddr>,
 }
 
-struct Idle {
+/// A connection that rests on a shelf.
+#[derive(Debug)]
+pub(in crate::edge) struct Idle {
     connection: Single,
     since: Instant,
 }
 
+/// A connection in use; on loan where another worker holds it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) connection: Single,
+    loan: Option<Loan>,
+}
+
 /// The connections.
 pub(super) struct Pool {
-    idle: RefCell<Vec<Idle>>,
-    shared: RefCell<Option<(Shared, Instant)>>,
+    shelves: Arc<Shelves>,
+    worker: usize,
+    shared: RefCell<Vec<(Shared, Instant)>>,
     idle_max: usize,
     idle_timeout: Duration,
+    /// So many were borrowed since the last one that was dialled.
+    borrowed: Cell<u32>,
 }
 
 /// A connection that rested longer than this is looked at before it is used: its bank may have
 /// closed it while this worker slept. Under load none rests so long, and the look costs nothing.
 const REST_MAX: Duration = Duration::from_millis(20);
+/// After so many borrowed connections, one is dialled: to borrow costs a wake-up of the other
+/// worker for each call, and a worker with steady traffic should come to have its own.
+const BORROWED_MAX: u32 = 16;
 
-impl Pool {
-    pub(super) const fn new(idle_max: usize, idle_timeout: Duration) -> Self {
-        Self { idle: RefCell::new(Vec::new()), shared: RefCell::new(None), idle_max, idle_timeout }
+impl Taken {
+    /// One that this worker dialled.
+    pub(super) const fn own(connection: Single) -> Self {
+        Self { connection, loan: None }
     }
 
-    /// Takes a connection that is fit for a request.
-    pub(super) fn take(&self) -> Option<Single> {
+    pub(super) const fn is_borrowed(&self) -> bool {
+        self.loan.is_some()
+    }
+}
+
+impl Pool {
+    pub(super) const fn new(
+        shelves: Arc<Shelves>,
+        worker: usize,
+        idle_max: usize,
+        idle_timeout: Duration,
+    ) -> Self {
+        let shared = RefCell::new(Vec::new());
+        Self { shelves, worker, shared, idle_max, idle_timeout, borrowed: Cell::new(0) }
+    }
+
+    /// Takes a connection to an address that is fit for a request.
+    pub(super) fn take(&self, endpoint: usize) -> Option<Taken> {
         let now = Instant::now();
+        let mut shelf = self.shelves.own(self.worker)?;
         loop {
-            let Idle { connection, since } = self.idle.borrow_mut().pop()?;
+            let of_endpoint = |idle: &Idle| idle.connection.endpoint == endpoint;
+            let place = shelf.iter().rposition(of_endpoint)?;
+            let Idle { connection, since } = shelf.remove(place);
             let rested = now.saturating_duration_since(since);
             let fit = rested < self.idle_timeout
                 && connection.sender.is_ready()
                 && (rested < REST_MAX || is_silent(&connection.handle));
             if fit {
-                return Some(connection);
+                return Some(Taken::own(connection));
             }
         }
     }
 
-    /// Keeps a connection for the next exchange.
-    pub(super) fn keep(&self, connection: Single) {
-        let mut idle = self.idle.borrow_mut();
-        if idle.len() < self.idle_max && !connection.sender.is_closed() {
-            idle.push(Idle { connection, since: Instant::now() });
+    /// Takes one that a neighbour holds and does not use, rather than to dial. Now and then it
+    /// gives none, so that this worker dials its own.
+    pub(super) fn borrow(&self, endpoint: usize) -> Option<Taken> {
+        if self.borrowed.get() >= BORROWED_MAX {
+            self.borrowed.set(0);
+            return None;
         }
+        let now = Instant::now();
+        let fits = |idle: &Idle| {
+            idle.connection.endpoint == endpoint
+                && now.saturating_duration_since(idle.since) < self.idle_timeout
+                && idle.connection.sender.is_ready()
+                && is_silent(&idle.connection.handle)
+        };
+        let (idle, loan) = self.shelves.borrow(self.worker, fits)?;
+        self.borrowed.set(self.borrowed.get() + 1);
+        Some(Taken { connection: idle.connection, loan: Some(loan) })
     }
 
-    /// The connection that carries many, while it lives.
-    pub(super) fn shared(&self) -> Option<Shared> {
+    /// Keeps a connection for the next exchange, where it is driven.
+    pub(super) fn keep(&self, taken: Taken) {
+        let Taken { connection, loan } = taken;
+        if let Some(mut shelf) = self.shelves.own(connection.home)
+            && shelf.len() < self.idle_max
+            && !connection.sender.is_closed()
+        {
+            shelf.push(Idle { connection, since: Instant::now() });
+        }
+        // Given back behind the connection: until then its holder stays.
+        drop(loan);
+    }
+
+    /// The connection to an address that carries many, while it lives.
+    pub(super) fn shared(&self, endpoint: usize) -> Option<Shared> {
         let mut kept = self.shared.borrow_mut();
-        let (shared, used) = kept.as_mut().filter(|(shared, _)| !shared.sender.is_closed())?;
+        let fit = |shared: &Shared| shared.endpoint == endpoint && !shared.sender.is_closed();
+        let (shared, used) = kept.iter_mut().find(|(shared, _)| fit(shared))?;
         *used = Instant::now();
         Some(shared.clone())
     }
 
     /// Makes a connection the one that carries many.
     pub(super) fn share(&self, shared: Shared) {
-        self.shared.replace(Some((shared, Instant::now())));
+        self.unshare(shared.endpoint);
+        self.shared.borrow_mut().push((shared, Instant::now()));
     }
 
     /// Gives that connection up; calls that are on it may end.
-    pub(super) fn unshare(&self) {
-        self.shared.replace(None);
+    pub(super) fn unshare(&self, endpoint: usize) {
+        self.shared.borrow_mut().retain(|(shared, _)| shared.endpoint != endpoint);
     }
 
-    /// Closes what rested too long or was closed by the bank.
-    pub(super) fn sweep(&self) {
+    /// Whether there is no connection.
+    pub(super) fn is_empty(&self) -> bool {
+        let idle = self.shelves.own(self.worker).is_none_or(|shelf| shelf.is_empty());
+        idle && self.shared.borrow().is_empty()
+    }
+
+    /// Closes what rested too long, was closed by the bank, or leads to where it should not any
+    /// more. A call that is still on a shared one holds it open until its answer.
+    pub(super) fn sweep(&self, leads_right: impl Fn(usize, IpAddr) -> bool) {
         let now = Instant::now();
-        self.idle.borrow_mut().retain(|idle| {
-            now.saturating_duration_since(idle.since) < self.idle_timeout
-                && !idle.connection.sender.is_closed()
-        });
-        let rests = |(shared, used): &(Shared, Instant)| {
-            shared.sender.is_closed() || now.saturating_duration_since(*used) >= self.idle_timeout
+        let right = |endpoint, address: Option<IpAddr>| {
+            address.is_none_or(|address| leads_right(endpoint, address))
         };
-        if self.shared.borrow().as_ref().is_some_and(rests) {
-            // A call that is still on it holds it open until its answer.
-            self.unshare();
+        if let Some(mut shelf) = self.shelves.own(self.worker) {
+            shelf.retain(|Idle { connection, since }| {
+                now.saturating_duration_since(*since) < self.idle_timeout
+                    && !connection.sender.is_closed()
+                    && right(connection.endpoint, connection.address)
+            });
         }
+        self.shared.borrow_mut().retain(|(shared, used)| {
+            now.saturating_duration_since(*used) < self.idle_timeout
+                && !shared.sender.is_closed()
+                && right(shared.endpoint, shared.address)
+        });
     }
 }
 

@@ -1,6 +1,8 @@
-//! Reads what only a dialect's table has: a secret under a known key, and tables under free names.
+//! Reads what only few tables have: a secret under a known key, tables under free names, a moment.
 //!
 //! This file decides that a secret stands there by reference alone. It must not show one.
+
+use std::borrow::Cow;
 
 use toml::de::DeValue;
 
@@ -36,6 +38,16 @@ impl<'d> Reader<'d> {
             })
         })
         .map(|secret| secret.value)
+    }
+
+    /// A text, or a date of TOML's own as its text.
+    pub(in crate::routes) fn text_or_date(&self, key: &'static str) -> Option<At<Cow<'d, str>>> {
+        let value = self.value(key)?;
+        if let DeValue::Datetime(date) = value.get_ref() {
+            return Some(At { value: Cow::Owned(date.to_string()), span: self.at(value) });
+        }
+        let text = self.as_text(value, key)?;
+        Some(At { value: Cow::Borrowed(text.value), span: text.span })
     }
 
     /// The tables of a table whose keys are names.

@@ -125,6 +125,8 @@ pub(in crate::routes) static TARGET_DEFAULTS: Section = Section {
         Row::table("timeouts", "", "As in a target."),
         Row::table("limit", "", "As in a target."),
         Row::count("concurrency", Some(64), 1, 100_000, "As in a target."),
+        Row::time("retry_after_max", 60_000, 0, 86_400_000, "As in a target."),
+        Row::time("resolve_every", 5_000, 1_000, 3_600_000, "As in a target."),
         Row::table("breaker", "", "As in a target."),
         Row::choice("http", &["1.1", "2"], "As in a target."),
         Row::bytes("response_bytes_max", 1_048_576, 1_024, 67_108_864, "As in a target."),
@@ -212,6 +214,23 @@ pub(in crate::routes) static TARGET: Section = Section {
         Row::table("limit", "", "Calls to it, from all clients together."),
         Row::count("concurrency", Some(64), 1, 100_000, "Calls to it at once."),
         Row::table("breaker", "", "When to stop calling it."),
+        Row::time(
+            "retry_after_max",
+            60_000,
+            0,
+            86_400_000,
+            "How long its own `Retry-After` (429, 503) is believed: until then nobody calls it. \
+             `0ms` lets calls through.",
+        ),
+        Row::time(
+            "resolve_every",
+            5_000,
+            1_000,
+            3_600_000,
+            "How often its name is looked up again while it is in use.",
+        ),
+        Row::table("probe", "", "Whether it is looked at while nobody calls it; not, if left out."),
+        Row::other("maintenance", "list of tables", "", "When it is closed on purpose."),
         Row::count(
             "idle_connections_max",
             Some(32),
@@ -261,6 +280,11 @@ pub(in crate::routes) static TARGET_TLS: Section = Section {
         ),
         Row::file("cert", "", "The certificate that the hub shows."),
         Row::file("key", "", "Its private key."),
+        Row::flag(
+            "cert_optional",
+            "Go on with a bank that does not ask for `cert`. Otherwise it is refused, because it \
+             can't know who calls.",
+        ),
         Row::other(
             "server_name",
             "host name",
@@ -285,9 +309,48 @@ pub(in crate::routes) static TIMEOUTS: Section = Section {
 pub(in crate::routes) static BREAKER: Section = Section {
     name: "target.breaker",
     heading: "[target.breaker]",
-    meaning: "When to stop calling a bank that fails.",
+    meaning: "When to stop calling a bank that fails, or one of its addresses while another is \
+              good.",
     rows: &[
         Row::count("failures", Some(5), 1, 1_000, "So many failures in a row open it."),
         Row::time("open_for", 5_000, 100, 600_000, "For so long; then one call is let through."),
+    ],
+};
+
+pub(in crate::routes) static PROBE: Section = Section {
+    name: "target.probe",
+    heading: "[target.probe]",
+    meaning: "How a bank that nobody calls is looked at: over its own TLS and connections, address \
+              by address, while it is `active`. A look that fails counts for the breaker as a call \
+              does.",
+    rows: &[
+        Row::time("after", 30_000, 100, 3_600_000, "So long without a call, or after a look."),
+        Row::other(
+            "path",
+            "path",
+            "",
+            "What is asked for with GET; below 500 is well. If left out, a connection is enough.",
+        ),
+    ],
+};
+
+pub(in crate::routes) static MAINTENANCE: Section = Section {
+    name: "target.maintenance",
+    heading: "[[target.maintenance]]",
+    meaning: "A window in which a bank is closed on purpose: calls are 503 `target_maintenance`, \
+              with `Retry-After` to its end. Once (`start`, `end`) or each week (`day`, `from`, \
+              `to`, `offset`).",
+    rows: &[
+        Row::other("start", "RFC 3339 moment", "", "When it begins."),
+        Row::other("end", "RFC 3339 moment", "", "The first moment after it; at most 31 days."),
+        Row::other("day", "`monday` to `sunday`", "", "The day on which it begins each week."),
+        Row::other("from", "`hh:mm`", "", "When it begins on that day."),
+        Row::other("to", "`hh:mm`", "", "When it ends; before `from` is on the next day."),
+        Row::other(
+            "offset",
+            "`Z` or `+hh:mm`",
+            "\"Z\"",
+            "The offset from UTC that these are meant in. Summer time is not known here.",
+        ),
     ],
 };

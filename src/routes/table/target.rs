@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use super::{Dialect, Quota, Translation};
+use super::{Dialect, Maintenance, Quota, Translation};
 use crate::fault::Name;
 use crate::ids::TargetId;
 use crate::oauth::Call;
@@ -90,8 +90,17 @@ pub struct TargetTls {
     pub cert: Option<PathBuf>,
     /// PEM file: its private key.
     pub key: Option<PathBuf>,
+    /// Whether a bank that does not ask for `cert` is called all the same.
+    pub cert_optional: bool,
     /// The name to ask for (SNI) and to find in the bank's certificate; `None` is the host.
     pub server_name: Option<Name>,
+}
+
+impl TargetTls {
+    /// Whether the bank has to ask for the hub's certificate.
+    pub const fn must_be_asked(&self) -> bool {
+        self.cert.is_some() && !self.cert_optional
+    }
 }
 
 /// How long a bank may take.
@@ -114,6 +123,15 @@ pub struct Breaker {
     pub failures: NonZeroU32,
     /// For so long; then one call is let through to see.
     pub open_for: Duration,
+}
+
+/// How a bank that nobody calls is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// So long without a call, or after the last look.
+    pub after: Duration,
+    /// What is asked for with GET; without it, a connection is enough.
+    pub path: Option<Name>,
 }
 
 /// Whether a bank is open to clients.
@@ -177,6 +195,14 @@ pub struct Target {
     pub concurrency: NonZeroU32,
     /// When to stop calling it.
     pub breaker: Breaker,
+    /// How long its own `Retry-After` is believed at most.
+    pub retry_after_max: Duration,
+    /// How old what is known of its name's addresses may be.
+    pub resolve_every: Duration,
+    /// Whether it is looked at while nobody calls it.
+    pub probe: Option<Probe>,
+    /// When it is closed on purpose.
+    pub maintenance: Maintenance,
     /// Idle connections that each worker keeps to it.
     pub idle_connections_max: usize,
     /// Most bytes of an answer's body.

@@ -29,6 +29,8 @@ pub(super) struct Tuning {
     pub(super) limit: Option<Quota>,
     pub(super) concurrency: NonZeroU32,
     pub(super) breaker: Breaker,
+    pub(super) retry_after_max: Duration,
+    pub(super) resolve_every: Duration,
     pub(super) idle_connections_max: usize,
     pub(super) response_bytes_max: usize,
 }
@@ -72,6 +74,8 @@ impl Defaults {
                     failures: non_zero(default_count(&reference::BREAKER, "failures")),
                     open_for: default_time(&reference::BREAKER, "open_for"),
                 },
+                retry_after_max: default_time(&reference::TARGET, "retry_after_max"),
+                resolve_every: default_time(&reference::TARGET, "resolve_every"),
                 idle_connections_max: size(count("idle_connections_max")),
                 response_bytes_max: size(count("response_bytes_max")),
             },
@@ -84,6 +88,7 @@ impl Tuning {
     pub(super) fn read(section: &Reader<'_>, defaults: &Defaults) -> Self {
         let fallback = &defaults.tuning;
         let count = |key| section.count(key).map(|count| count.value);
+        let time = |key| section.time(key).map(|time| time.value);
         Self {
             http: match section.choice("http") {
                 Some("1.1") => UpstreamHttp::Http1,
@@ -94,6 +99,8 @@ impl Tuning {
             limit: read_quota(section, "limit").or(fallback.limit),
             concurrency: count("concurrency").map_or(fallback.concurrency, non_zero),
             breaker: read_breaker(section, fallback.breaker),
+            retry_after_max: time("retry_after_max").unwrap_or(fallback.retry_after_max),
+            resolve_every: time("resolve_every").unwrap_or(fallback.resolve_every),
             idle_connections_max: count("idle_connections_max")
                 .map_or(fallback.idle_connections_max, size),
             response_bytes_max: count("response_bytes_max")
@@ -108,6 +115,7 @@ pub(super) fn read_tls(section: &Reader<'_>) -> TargetTls {
         ca: section.file("ca"),
         cert: section.file("cert"),
         key: section.file("key"),
+        cert_optional: section.flag("cert_optional"),
         server_name: None,
     };
     for (one, other) in [("cert", "key"), ("key", "cert")] {

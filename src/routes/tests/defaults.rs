@@ -77,6 +77,8 @@ paths = {}
 tls = {}
 timeouts = {}
 breaker = {}
+probe = {}
+maintenance = [{}]
 limit = {}
 answers = [{}]
 [[target]]

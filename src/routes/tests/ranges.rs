@@ -55,7 +55,8 @@ fn a_value_beyond_its_range_is_refused_and_the_range_is_named() {
                 ),
                 Kind::Time { min_ms, max_ms, .. } => (
                     [format!("'{min_ms}ms'"), format!("'{max_ms}ms'")],
-                    [Some(format!("'{}ms'", min_ms - 1)), Some(format!("'{}ms'", max_ms + 1))],
+                    [min_ms.checked_sub(1), Some(max_ms + 1)]
+                        .map(|ms| ms.map(|ms| format!("'{ms}ms'"))),
                 ),
                 _ => continue,
             };

@@ -1,0 +1,132 @@
+//! Looking at banks while nobody calls them.
+//!
+//! This file decides which bank is looked at and when: only where the table wants it, only one that
+//! is open, and only while no call does the same. It must not know how a look is done.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use super::{Bank, Forwarder};
+use crate::breaker::{Position, Watched};
+use crate::dialect::Host;
+use crate::edge::now;
+use crate::fault::Fault;
+use crate::routes::{Probe, TargetStatus};
+use crate::snapshot::Route;
+
+/// What is known of the banks that are looked at, by their routes' numbers.
+#[derive(Debug, Default)]
+pub(super) struct Looks(RefCell<HashMap<u64, Seen>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    calls: u64,
+    called_at: Instant,
+    looked_at: Instant,
+}
+
+impl Forwarder {
+    /// Looks at every bank that is due. One worker does it for all.
+    pub(in crate::edge) fn look_around(&self, probed: &[Arc<Route>], unix_seconds: i64) {
+        let mut seen = self.looks.0.borrow_mut();
+        seen.retain(|number, _| probed.iter().any(|route| route.number == *number));
+        for route in probed {
+            let Some(probe) = &route.target.probe else { continue };
+            if !is_due(&mut seen, route, probe, unix_seconds) {
+                continue;
+            }
+            let mut hosts = vec![self.bank(route, Host::Main)];
+            if !route.target.auth_upstream.is_empty() {
+                hosts.push(self.bank(route, Host::Auth));
+            }
+            let (route, path) = (route.clone(), probe.path.clone());
+            tokio::task::spawn_local(async move {
+                for bank in hosts {
+                    // The path is one of the bank itself, not of its authorization server.
+                    let path = path.clone().filter(|_| bank.host == Host::Main);
+                    look_at(&route, &bank, path).await;
+                }
+            });
+        }
+    }
+}
+
+fn is_due(seen: &mut HashMap<u64, Seen>, route: &Route, probe: &Probe, unix_seconds: i64) -> bool {
+    let now = now();
+    let calls = route.tally.calls.load(Ordering::Relaxed);
+    let seen = seen.entry(route.number).or_insert_with(|| {
+        // All that are loaded together are not looked at together.
+        let ago = probe.after.mul_f64(fastrand::f64());
+        let looked_at = now.checked_sub(ago).unwrap_or(now);
+        Seen { calls, called_at: looked_at, looked_at }
+    });
+    if calls != seen.calls {
+        (seen.calls, seen.called_at) = (calls, now);
+    }
+    let over = |since: Instant| now.saturating_duration_since(since) >= probe.after;
+    let target = &route.target;
+    let closed = target.status != TargetStatus::Active
+        || target.maintenance.end(unix_seconds).is_some()
+        || route.patience.wait(now).is_some();
+    if closed || !over(seen.looked_at) || !(over(seen.called_at) || is_troubled(route, now)) {
+        return false;
+    }
+    seen.looked_at = now;
+    true
+}
+
+/// Calls that come do not get through, or not everywhere: they do not show whether it is back.
+fn is_troubled(route: &Route, now: Instant) -> bool {
+    let ejected = |host| route.endpoints(host).views().iter().any(|endpoint| endpoint.ejected);
+    route.breaker.position(now) != Position::Closed || ejected(Host::Main) || ejected(Host::Auth)
+}
+
+async fn look_at(route: &Arc<Route>, bank: &Rc<Bank>, path: Option<crate::fault::Name>) {
+    let endpoints = route.endpoints(bank.host);
+    let closed = route.breaker.position(now()) == Position::Closed;
+    let watched = closed.then(|| route.breaker.admit(now()).ok()).flatten();
+    let mut best = None;
+    for endpoint in 0..route.target.origins(bank.host).len() {
+        let look = bank.exchange.look(endpoint, path.clone());
+        let looked = within(route.target.timeouts.total, look).await;
+        route.tally.probes.fetch_add(1, Ordering::Relaxed);
+        match looked {
+            Ok(answered) => {
+                endpoints.looked_well(endpoint, now(), answered);
+                best = best.max(Some(answered));
+            }
+            Err(fault) => {
+                endpoints.unreached(endpoint, now());
+                route.tally.probes_failed.fetch_add(1, Ordering::Relaxed);
+                let (target, fault) = (&route.target.id, fault.row().code);
+                tracing::warn!(target_id = %target, endpoint, fault, "a look at a bank failed");
+            }
+        }
+    }
+    conclude(route, watched, best);
+}
+
+/// What all addresses together mean for the breaker: one that is well is enough.
+fn conclude(route: &Route, watched: Option<Watched>, best: Option<bool>) {
+    match (best, watched) {
+        (None, Some(watched)) => watched.fail(now()),
+        (None, None) => {}
+        (Some(true), Some(watched)) => watched.succeed(),
+        // A connection does not show that calls would be answered.
+        (Some(false), Some(watched)) => watched.abandon(),
+        (Some(answered), None) => route.breaker.looked_well(now(), answered),
+    }
+}
+
+async fn within(
+    most: Duration,
+    look: impl Future<Output = Result<bool, Fault>>,
+) -> Result<bool, Fault> {
+    timeout(most, look).await.unwrap_or(Err(Fault::ResponseTimeout))
+}
