@@ -12,6 +12,7 @@ mod look;
 mod pool;
 mod shed;
 mod whole;
+mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -140,7 +141,7 @@ impl Forwarder {
         let (idle_max, idle) = (target.idle_connections_max, target.timeouts.idle);
         let pool = Rc::new(Pool::new(shelves, worker, idle_max, idle));
         let (configs, commons) = (self.configs.clone(), self.commons.clone());
-        let dialer = Rc::new(Dialer::new(route.clone(), host, configs, commons, worker));
+        let dialer = Rc::new(Dialer::new(route.clone(), host, configs, commons));
         let exchange = Exchange::new(route.clone(), host, dialer.clone(), pool.clone());
         let stack = ServiceBuilder::new()
             .layer(ShedLayer::new(route.places.clone()))

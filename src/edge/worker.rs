@@ -119,15 +119,11 @@ impl Worker {
         }
     }
 
-    /// Whether it has connections, or another worker uses one of its own to a bank.
+    /// Whether it has connections.
     fn is_needed(&self) -> bool {
         // What is handed to it counts already; see `Hands::hand`.
         std::sync::atomic::fence(Ordering::SeqCst);
-        if self.hub.hands.connections(self.number) > 0 {
-            return true;
-        }
-        self.hub.commons.close(self.number);
-        self.hub.commons.lent(self.number) > 0
+        self.hub.hands.connections(self.number) > 0
     }
 
     fn tidy(&self) {

@@ -6,11 +6,10 @@
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::HandshakeKind;
 use rustls::pki_types::ServerName;
@@ -22,17 +21,16 @@ use tokio_rustls::client::TlsStream;
 
 use super::Fate;
 use super::pool::{Shared, Single};
+use super::wire::Wire;
 use crate::dialect::Host;
 use crate::edge::asked;
 use crate::edge::clients::ClientConfigs;
 use crate::edge::commons::Commons;
 use crate::edge::local::LocalExecutor;
 use crate::fault::Fault;
+use crate::framing::answer::ANSWER_HEAD_BYTES_MAX;
 use crate::routes::{Origin, Scheme, Target, UpstreamHttp, is_private_address};
 use crate::snapshot::Route;
-
-/// Largest head of a bank's answer, in bytes (CONTRACT 4.6).
-const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// A fresh connection, by what it can carry.
 pub(super) enum Dialled {
@@ -48,7 +46,6 @@ pub(super) struct Dialer {
     host: Host,
     configs: Arc<ClientConfigs>,
     commons: Arc<Commons>,
-    worker: usize,
     /// Where among a name's addresses the next dial begins.
     skew: Cell<usize>,
 }
@@ -67,9 +64,8 @@ impl Dialer {
         host: Host,
         configs: Arc<ClientConfigs>,
         commons: Arc<Commons>,
-        worker: usize,
     ) -> Self {
-        Self { route, host, configs, commons, worker, skew: Cell::new(0) }
+        Self { route, host, configs, commons, skew: Cell::new(0) }
     }
 
     fn target(&self) -> &Target {
@@ -135,14 +131,18 @@ impl Dialer {
     ) -> Result<Dialled, Fault> {
         let socket = TcpStream::connect(address).await.map_err(|_| Fault::ConnectFailed)?;
         socket.set_nodelay(true).map_err(|_| Fault::ConnectFailed)?;
-        // A second handle on the same socket, for the pool to look at while hyper owns the first.
-        let handle = socket.as_fd().try_clone_to_owned().map_err(|_| Fault::ConnectFailed)?;
-        let handle = socket2::Socket::from(handle);
-        match origin.scheme {
-            Scheme::Http => self.speak(socket, handle, place).await,
-            Scheme::Https => {
+        let Place { endpoint, named: address } = place;
+        let single = |wire| Ok(Dialled::Single(Single { wire, endpoint, address }));
+        match (origin.scheme, self.target().http) {
+            (Scheme::Http, UpstreamHttp::Http1) => single(Wire::plain(socket)),
+            (Scheme::Http, UpstreamHttp::Http2) => self.speak(socket, place).await,
+            (Scheme::Https, UpstreamHttp::Http1) => {
+                let (socket, session) = self.secure(origin, socket).await?.into_inner();
+                single(Wire::tls(socket, session))
+            }
+            (Scheme::Https, UpstreamHttp::Http2) => {
                 let stream = self.secure(origin, socket).await?;
-                self.speak(stream, handle, place).await
+                self.speak(stream, place).await
             }
         }
     }
@@ -183,35 +183,20 @@ impl Dialer {
         Ok(stream)
     }
 
-    async fn speak<S>(
-        &self,
-        stream: S,
-        handle: socket2::Socket,
-        place: Place,
-    ) -> Result<Dialled, Fault>
+    async fn speak<S>(&self, stream: S, place: Place) -> Result<Dialled, Fault>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let stream = TokioIo::new(stream);
-        let Place { endpoint, named: address } = place;
-        if self.target().http == UpstreamHttp::Http2 {
-            let (sender, driver) = http2::Builder::new(LocalExecutor)
-                .timer(TokioTimer::new())
-                .keep_alive_interval(self.target().timeouts.idle)
-                .max_header_list_size(RESPONSE_HEAD_BYTES_MAX as u32)
-                .handshake(stream)
-                .await
-                .map_err(|_| Fault::ConnectFailed)?;
-            tokio::task::spawn_local(driver);
-            return Ok(Dialled::Shared(Shared { sender, endpoint, address }));
-        }
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
-            .handshake(stream)
+        let (sender, driver) = http2::Builder::new(LocalExecutor)
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.target().timeouts.idle)
+            .max_header_list_size(ANSWER_HEAD_BYTES_MAX as u32)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|_| Fault::ConnectFailed)?;
         tokio::task::spawn_local(driver);
-        Ok(Dialled::Single(Single { sender, handle, endpoint, address, home: self.worker }))
+        let Place { endpoint, named: address } = place;
+        Ok(Dialled::Shared(Shared { sender, endpoint, address }))
     }
 
     /// The addresses of an origin, and whether they are those of a name. What the operator wrote

@@ -14,20 +14,22 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio::time::timeout;
 use tower::Service;
 
 use super::dial::{Dialer, Dialled};
-use super::pool::{Pool, Shared, Taken};
+use super::pool::{Pool, Shared, Single};
+use super::wire::{Broken, Sending};
 use super::{Fate, Outbound, whole};
 use crate::answer::X_CORRELATION_ID;
 use crate::dialect::{Host, ProviderAnswer, ProviderRequest};
 use crate::edge::now;
 use crate::endpoints::{Endpoints, Order};
 use crate::fault::{Fault, Name};
+use crate::framing::answer::{AnswerReader, Received};
+use crate::framing::request::write_request;
 use crate::routes::{Origin, Scheme, UpstreamHttp};
 use crate::snapshot::Route;
 
@@ -91,34 +93,40 @@ enum Echo {
     Other,
 }
 
-type Sent = Result<Response<Incoming>, Unsent>;
+type Sent = Result<ProviderAnswer, Unsent>;
 
-/// Why there is no response.
+/// Why there is no answer.
 enum Unsent {
-    /// There was no connection, or it died before it took the request; here it is back, untouched.
-    Untouched(Box<Request<Full<Bytes>>>, Fault),
+    /// There was no connection, or it died before it took a byte of the request.
+    Untouched(Fault),
     /// It may have been sent.
     Lost(Fault),
+}
+
+impl From<Unsent> for Fault {
+    fn from(unsent: Unsent) -> Self {
+        let (Unsent::Untouched(fault) | Unsent::Lost(fault)) = unsent;
+        fault
+    }
 }
 
 impl Line {
     /// Tries the addresses in their order, until one of them takes the request.
     async fn exchange(&self, outbound: Outbound) -> Result<ProviderAnswer, Fault> {
-        let fate = &*outbound.fate;
-        let mut request = into_http(outbound.request)?;
+        let Outbound { request, fate } = outbound;
         let endpoints = &self.endpoints;
         let order = if endpoints.are_several() { endpoints.order(now()) } else { Order::ONE };
         let mut last = Fault::ConnectFailed;
         for endpoint in order.iter() {
             let _visit = endpoints.visit(endpoint);
-            match self.ask(endpoint, request, fate).await {
+            match self.ask(endpoint, &request, &fate).await {
                 Ok(answer) => return Ok(answer),
                 Err(Unsent::Lost(fault)) => return Err(fault),
-                Err(Unsent::Untouched(untouched, fault)) => {
+                Err(Unsent::Untouched(fault)) => {
                     if endpoints.are_several() {
                         endpoints.unreached(endpoint, now());
                     }
-                    (request, last) = (*untouched, fault);
+                    last = fault;
                 }
             }
         }
@@ -126,19 +134,13 @@ impl Line {
     }
 
     /// Asks at one address: over an idle connection, a neighbour's, or a new one.
-    async fn ask(
-        &self,
-        endpoint: usize,
-        mut request: Request<Full<Bytes>>,
-        fate: &Fate,
-    ) -> Result<ProviderAnswer, Unsent> {
+    async fn ask(&self, endpoint: usize, request: &ProviderRequest, fate: &Fate) -> Sent {
         match self.route.target.http {
             UpstreamHttp::Http1 => {
-                while let Some(taken) = self.idle(endpoint) {
+                while let Some(single) = self.idle(endpoint) {
                     fate.note(|trail| trail.reused = true);
-                    fate.send();
-                    match self.over_single(taken, request, fate).await {
-                        Err(Unsent::Untouched(untouched, _)) => request = *untouched,
+                    match self.over_single(single, request, fate).await {
+                        Err(Unsent::Untouched(_)) => {}
                         sent => return sent,
                     }
                 }
@@ -146,26 +148,22 @@ impl Line {
             UpstreamHttp::Http2 => {
                 if let Some(shared) = self.pool.shared(endpoint) {
                     fate.note(|trail| trail.reused = true);
-                    fate.send();
-                    match self.over_shared(shared, request, fate).await {
-                        Err(Unsent::Untouched(untouched, _)) => request = *untouched,
+                    match Box::pin(self.over_shared(shared, request, fate)).await {
+                        Err(Unsent::Untouched(_)) => {}
                         sent => return sent,
                     }
                 }
             }
         }
         // Boxed, so that the room that a handshake needs is not every exchange's.
-        let dialled = match Box::pin(self.dialer.dial(endpoint, fate)).await {
-            Ok(dialled) => dialled,
-            Err(fault) => return Err(Unsent::Untouched(Box::new(request), fault)),
-        };
+        let dialled =
+            Box::pin(self.dialer.dial(endpoint, fate)).await.map_err(Unsent::Untouched)?;
         fate.note(|trail| trail.reused = false);
-        fate.send();
         match dialled {
-            Dialled::Single(single) => self.over_single(Taken::own(single), request, fate).await,
+            Dialled::Single(single) => self.over_single(single, request, fate).await,
             Dialled::Shared(shared) => {
                 self.pool.share(shared.clone());
-                self.over_shared(shared, request, fate).await
+                Box::pin(self.over_shared(shared, request, fate)).await
             }
         }
     }
@@ -174,7 +172,7 @@ impl Line {
         let fate = Fate::default();
         let Some(path) = path else {
             match self.dialer.dial(endpoint, &fate).await? {
-                Dialled::Single(single) => self.pool.keep(Taken::own(single)),
+                Dialled::Single(single) => self.pool.keep(single),
                 Dialled::Shared(shared) => self.pool.share(shared),
             }
             return Ok(false);
@@ -191,36 +189,52 @@ impl Line {
             headers,
             body: Bytes::new(),
         };
-        let answer = self.ask(endpoint, into_http(request)?, &fate).await.map_err(|unsent| {
-            let (Unsent::Lost(fault) | Unsent::Untouched(_, fault)) = unsent;
-            fault
-        })?;
+        let answer = self.ask(endpoint, &request, &fate).await?;
         if answer.status.is_server_error() { Err(Fault::ProviderFailed) } else { Ok(true) }
     }
 
-    fn idle(&self, endpoint: usize) -> Option<Taken> {
-        let taken = self.pool.take(endpoint).or_else(|| self.pool.borrow(endpoint))?;
-        if taken.is_borrowed() {
+    fn idle(&self, endpoint: usize) -> Option<Single> {
+        self.pool.take(endpoint).or_else(|| {
+            let taken_over = self.pool.take_over(endpoint)?;
             self.route.tally.borrowed.fetch_add(1, Ordering::Relaxed);
-        }
-        Some(taken)
+            Some(taken_over)
+        })
     }
 
     async fn over_single(
         &self,
-        mut taken: Taken,
-        mut request: Request<Full<Bytes>>,
+        mut single: Single,
+        request: &ProviderRequest,
         fate: &Fate,
-    ) -> Result<ProviderAnswer, Unsent> {
-        let endpoint = taken.connection.endpoint;
-        fate.note(|trail| trail.endpoint = Some(endpoint));
-        self.address(&mut request, endpoint, false).map_err(Unsent::Lost)?;
-        let asked = request.headers().get(X_CORRELATION_ID).cloned();
-        let sending = taken.connection.sender.try_send_request(request);
-        let sent: Sent = self.first_byte(sending).await;
-        let answer = self.whole(sent?, fate).await.map_err(Unsent::Lost)?;
-        match self.echo(asked.as_ref(), &answer) {
-            Echo::None | Echo::Same => self.pool.keep(taken),
+    ) -> Sent {
+        fate.note(|trail| trail.endpoint = Some(single.endpoint));
+        let named = self.authorities.get(single.endpoint).ok_or(Fault::Internal("target host"));
+        let (_, host) = named.map_err(Unsent::Lost)?;
+        let ProviderRequest { method, path, headers, body, .. } = request;
+        let bytes = write_request(method, path, host, headers, body).map_err(Unsent::Lost)?;
+        let mut sending = Sending::new(&bytes);
+        let mut reader = AnswerReader::new(self.route.target.response_bytes_max);
+        fate.send();
+        let head = single.wire.send(&mut sending, &mut reader);
+        let head = match timeout(self.route.target.timeouts.first_byte, head).await {
+            Err(_) => return Err(Unsent::Lost(Fault::ResponseTimeout)),
+            Ok(Err(Broken::Untouched)) => return Err(Unsent::Untouched(Fault::ConnectionLost)),
+            Ok(Err(Broken::Lost(fault))) => return Err(Unsent::Lost(fault)),
+            Ok(Ok(head)) => head,
+        };
+        let received = match head {
+            Some(received) => received,
+            None => {
+                fate.note(|trail| trail.status = reader.status());
+                single.wire.finish(&mut sending, &mut reader).await.map_err(Unsent::Lost)?
+            }
+        };
+        let Received { status, headers, body, reusable } = received;
+        fate.note(|trail| trail.status = Some(status));
+        let answer = ProviderAnswer { status, headers, body };
+        match self.echo(request.headers.get(X_CORRELATION_ID), &answer) {
+            Echo::None | Echo::Same if reusable => self.pool.keep(single),
+            Echo::None | Echo::Same => {}
             // An answer under another id may be one too many: whatever follows on this
             // connection could be somebody else's. Where the bank is known to echo and the
             // connection was used before, this one already is.
@@ -247,80 +261,51 @@ impl Line {
     async fn over_shared(
         &self,
         mut shared: Shared,
-        mut request: Request<Full<Bytes>>,
+        request: &ProviderRequest,
         fate: &Fate,
-    ) -> Result<ProviderAnswer, Unsent> {
-        fate.note(|trail| trail.endpoint = Some(shared.endpoint));
-        self.address(&mut request, shared.endpoint, true).map_err(Unsent::Lost)?;
+    ) -> Sent {
+        let endpoint = shared.endpoint;
+        fate.note(|trail| trail.endpoint = Some(endpoint));
+        let request = self.in_http2(request, endpoint).map_err(Unsent::Lost)?;
+        fate.send();
         let sending = shared.sender.try_send_request(request);
-        let sent: Sent = self.first_byte(sending).await;
-        if matches!(sent, Err(Unsent::Lost(_))) {
-            // Its path may have died without a word; the next call dials anew.
-            self.pool.unshare(shared.endpoint);
-        }
-        self.whole(sent?, fate).await.map_err(Unsent::Lost)
+        let sent = timeout(self.route.target.timeouts.first_byte, sending).await;
+        let lost = match sent {
+            Ok(Ok(response)) => {
+                let bytes_max = self.route.target.response_bytes_max;
+                return whole::read(response, bytes_max, fate).await.map_err(Unsent::Lost);
+            }
+            Ok(Err(mut error)) => match error.take_message() {
+                Some(_) => return Err(Unsent::Untouched(Fault::ConnectionLost)),
+                None => head_fault(error.error()),
+            },
+            Err(_) => Fault::ResponseTimeout,
+        };
+        // Its path may have died without a word; the next call dials anew.
+        self.pool.unshare(endpoint);
+        Err(Unsent::Lost(lost))
     }
 
-    async fn first_byte<F>(&self, sending: F) -> Sent
-    where
-        F: Future<
-            Output = Result<
-                Response<Incoming>,
-                hyper::client::conn::TrySendError<Request<Full<Bytes>>>,
-            >,
-        >,
-    {
-        match timeout(self.route.target.timeouts.first_byte, sending).await {
-            Err(_) => Err(Unsent::Lost(Fault::ResponseTimeout)),
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(mut error)) => Err(match error.take_message() {
-                Some(request) => Unsent::Untouched(Box::new(request), Fault::ConnectionLost),
-                None => Unsent::Lost(head_fault(error.error())),
-            }),
-        }
-    }
-
-    async fn whole(
+    fn in_http2(
         &self,
-        response: Response<Incoming>,
-        fate: &Fate,
-    ) -> Result<ProviderAnswer, Fault> {
-        whole::read(response, self.route.target.response_bytes_max, fate).await
-    }
-
-    /// Puts the origin's name on the request: `Host` in HTTP/1.1, `:authority` in HTTP/2.
-    fn address(
-        &self,
-        request: &mut Request<Full<Bytes>>,
+        request: &ProviderRequest,
         endpoint: usize,
-        in_uri: bool,
-    ) -> Result<(), Fault> {
-        let named = self.authorities.get(endpoint).ok_or(Fault::Internal("target host"))?;
-        if in_uri {
-            let mut parts = request.uri().clone().into_parts();
-            let scheme =
-                self.route.target.origins(self.host).get(endpoint).map(|origin| origin.scheme);
-            parts.scheme = Some(match scheme {
-                Some(Scheme::Https) => http::uri::Scheme::HTTPS,
-                Some(Scheme::Http) | None => http::uri::Scheme::HTTP,
-            });
-            parts.authority = Some(named.0.clone());
-            let uri = http::Uri::from_parts(parts).map_err(|_| Fault::Internal("target path"))?;
-            *request.uri_mut() = uri;
-        } else {
-            request.headers_mut().insert(http::header::HOST, named.1.clone());
-        }
-        Ok(())
+    ) -> Result<Request<Full<Bytes>>, Fault> {
+        let origin = self.route.target.origins(self.host).get(endpoint);
+        let (authority, _) =
+            self.authorities.get(endpoint).ok_or(Fault::Internal("target host"))?;
+        let scheme = match origin.map(|origin| origin.scheme) {
+            Some(Scheme::Https) => http::uri::Scheme::HTTPS,
+            Some(Scheme::Http) | None => http::uri::Scheme::HTTP,
+        };
+        let uri = http::Uri::builder().scheme(scheme).authority(authority.clone());
+        let uri = uri.path_and_query(&*request.path).build();
+        let mut http = Request::new(Full::new(request.body.clone()));
+        *http.method_mut() = request.method.clone();
+        *http.uri_mut() = uri.map_err(|_| Fault::Internal("target path"))?;
+        http.headers_mut().clone_from(&request.headers);
+        Ok(http)
     }
-}
-
-fn into_http(request: ProviderRequest) -> Result<Request<Full<Bytes>>, Fault> {
-    let mut http = Request::new(Full::new(request.body));
-    *http.method_mut() = request.method;
-    // Checked when the table was loaded.
-    *http.uri_mut() = request.path.parse().map_err(|_| Fault::Internal("target path"))?;
-    *http.headers_mut() = request.headers;
-    Ok(http)
 }
 
 fn authority(origin: &Origin) -> Option<(Authority, HeaderValue)> {

@@ -3,29 +3,26 @@
 //! Last in, first out: the warmest is used, the coldest age out. This file decides what may be used
 //! again, and when a neighbour's is used instead of a new one. It must not know what is sent.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use tokio::time::Instant;
 
-use crate::edge::commons::{Loan, Shelves};
+use super::wire::Wire;
+use crate::edge::commons::Shelves;
 
 /// A connection that carries one exchange at a time.
 #[derive(Debug)]
-pub(in crate::edge) struct Single {
-    pub(super) sender: http1::SendRequest<Full<Bytes>>,
-    /// The socket below, to see what came in while nobody asked.
-    pub(super) handle: socket2::Socket,
+pub(super) struct Single {
+    pub(super) wire: Wire,
     pub(super) endpoint: usize,
     /// Where it leads, if that came from a name.
     pub(super) address: Option<IpAddr>,
-    /// The worker that drives it.
-    pub(super) home: usize,
 }
 
 /// A connection that carries many.
@@ -44,13 +41,6 @@ pub(in crate::edge) struct Idle {
     since: Instant,
 }
 
-/// A connection in use; on loan where another worker holds it.
-#[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) connection: Single,
-    loan: Option<Loan>,
-}
-
 /// The connections.
 pub(super) struct Pool {
     shelves: Arc<Shelves>,
@@ -58,28 +48,11 @@ pub(super) struct Pool {
     shared: RefCell<Vec<(Shared, Instant)>>,
     idle_max: usize,
     idle_timeout: Duration,
-    /// So many were borrowed since the last one that was dialled.
-    borrowed: Cell<u32>,
 }
 
 /// A connection that rested longer than this is looked at before it is used: its bank may have
 /// closed it while this worker slept. Under load none rests so long, and the look costs nothing.
 const REST_MAX: Duration = Duration::from_millis(20);
-/// After so many borrowed connections, one is dialled: to borrow costs a wake-up of the other
-/// worker for each call, and a worker with steady traffic should come to have its own.
-const BORROWED_MAX: u32 = 16;
-
-impl Taken {
-    /// One that this worker dialled.
-    pub(super) const fn own(connection: Single) -> Self {
-        Self { connection, loan: None }
-    }
-
-    pub(super) const fn is_borrowed(&self) -> bool {
-        self.loan.is_some()
-    }
-}
-
 impl Pool {
     pub(super) const fn new(
         shelves: Arc<Shelves>,
@@ -88,57 +61,47 @@ impl Pool {
         idle_timeout: Duration,
     ) -> Self {
         let shared = RefCell::new(Vec::new());
-        Self { shelves, worker, shared, idle_max, idle_timeout, borrowed: Cell::new(0) }
+        Self { shelves, worker, shared, idle_max, idle_timeout }
     }
 
     /// Takes a connection to an address that is fit for a request.
-    pub(super) fn take(&self, endpoint: usize) -> Option<Taken> {
+    pub(super) fn take(&self, endpoint: usize) -> Option<Single> {
         let now = Instant::now();
         let mut shelf = self.shelves.own(self.worker)?;
         loop {
             let of_endpoint = |idle: &Idle| idle.connection.endpoint == endpoint;
             let place = shelf.iter().rposition(of_endpoint)?;
-            let Idle { connection, since } = shelf.remove(place);
+            let Idle { mut connection, since } = shelf.remove(place);
             let rested = now.saturating_duration_since(since);
-            let fit = rested < self.idle_timeout
-                && connection.sender.is_ready()
-                && (rested < REST_MAX || is_silent(&connection.handle));
-            if fit {
-                return Some(Taken::own(connection));
+            if rested < self.idle_timeout && connection.wire.is_silent(rested >= REST_MAX) {
+                return Some(connection);
             }
         }
     }
 
-    /// Takes one that a neighbour holds and does not use, rather than to dial. Now and then it
-    /// gives none, so that this worker dials its own.
-    pub(super) fn borrow(&self, endpoint: usize) -> Option<Taken> {
-        if self.borrowed.get() >= BORROWED_MAX {
-            self.borrowed.set(0);
-            return None;
-        }
+    /// Takes over one that a neighbour holds and does not use, rather than to dial.
+    pub(super) fn take_over(&self, endpoint: usize) -> Option<Single> {
         let now = Instant::now();
         let fits = |idle: &Idle| {
             idle.connection.endpoint == endpoint
                 && now.saturating_duration_since(idle.since) < self.idle_timeout
-                && idle.connection.sender.is_ready()
-                && is_silent(&idle.connection.handle)
         };
-        let (idle, loan) = self.shelves.borrow(self.worker, fits)?;
-        self.borrowed.set(self.borrowed.get() + 1);
-        Some(Taken { connection: idle.connection, loan: Some(loan) })
+        while let Some(Idle { mut connection, .. }) = self.shelves.take_over(self.worker, fits) {
+            if connection.wire.is_silent(true) {
+                connection.wire = connection.wire.settle().ok()?;
+                return Some(connection);
+            }
+        }
+        None
     }
 
-    /// Keeps a connection for the next exchange, where it is driven.
-    pub(super) fn keep(&self, taken: Taken) {
-        let Taken { connection, loan } = taken;
-        if let Some(mut shelf) = self.shelves.own(connection.home)
+    /// Keeps a connection for the next exchange.
+    pub(super) fn keep(&self, connection: Single) {
+        if let Some(mut shelf) = self.shelves.own(self.worker)
             && shelf.len() < self.idle_max
-            && !connection.sender.is_closed()
         {
             shelf.push(Idle { connection, since: Instant::now() });
         }
-        // Given back behind the connection: until then its holder stays.
-        drop(loan);
     }
 
     /// The connection to an address that carries many, while it lives.
@@ -175,9 +138,9 @@ impl Pool {
             address.is_none_or(|address| leads_right(endpoint, address))
         };
         if let Some(mut shelf) = self.shelves.own(self.worker) {
-            shelf.retain(|Idle { connection, since }| {
+            shelf.retain_mut(|Idle { connection, since }| {
                 now.saturating_duration_since(*since) < self.idle_timeout
-                    && !connection.sender.is_closed()
+                    && connection.wire.is_silent(false)
                     && right(connection.endpoint, connection.address)
             });
         }
@@ -187,12 +150,4 @@ impl Pool {
                 && right(shared.endpoint, shared.address)
         });
     }
-}
-
-/// Whether nothing at all came in: no end of stream, no byte that belongs to no answer.
-fn is_silent(socket: &socket2::Socket) -> bool {
-    // One byte is looked at, not taken. tokio's own readiness may lag behind the kernel's.
-    let mut byte = [std::mem::MaybeUninit::uninit()];
-    let peeked = socket.peek(&mut byte);
-    matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }

@@ -81,6 +81,22 @@ impl Wire {
         Self { stream: Stream::Tls(Box::new(Tls { socket, session })), buffer: BytesMut::new() }
     }
 
+    /// Moves to the runtime of the thread that calls.
+    ///
+    /// # Errors
+    /// The socket could not be moved; it is closed.
+    pub(super) fn settle(self) -> io::Result<Self> {
+        let move_over = |socket: TcpStream| TcpStream::from_std(socket.into_std()?);
+        let stream = match self.stream {
+            Stream::Plain(socket) => Stream::Plain(move_over(socket)?),
+            Stream::Tls(tls) => {
+                let Tls { socket, session } = *tls;
+                Stream::Tls(Box::new(Tls { socket: move_over(socket)?, session }))
+            }
+        };
+        Ok(Self { stream, buffer: self.buffer })
+    }
+
     /// Whether nothing at all came in since the last answer: no end of stream, no byte that belongs
     /// to no answer. After a rest the kernel is asked, too, because the runtime's word may be old.
     pub(super) fn is_silent(&mut self, rested: bool) -> bool {
@@ -177,10 +193,15 @@ impl Wire {
 }
 
 impl Stream {
-    fn poll_send(&mut self, cx: &mut Context<'_>, sending: &mut Sending<'_>) -> Poll<io::Result<()>> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending<'_>,
+    ) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(socket) => {
-                while let Some(rest) = sending.bytes.get(sending.given..).filter(|r| !r.is_empty()) {
+                while let Some(rest) = sending.bytes.get(sending.given..).filter(|r| !r.is_empty())
+                {
                     let written = ready!(Pin::new(&mut *socket).poll_write(cx, rest))?;
                     if written == 0 {
                         return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -196,7 +217,11 @@ impl Stream {
 }
 
 impl Tls {
-    fn poll_send(&mut self, cx: &mut Context<'_>, sending: &mut Sending<'_>) -> Poll<io::Result<()>> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending<'_>,
+    ) -> Poll<io::Result<()>> {
         // Of a request that fits into one record, the bank sees nothing until the last byte of it
         // has left; of a longer one it may see a part.
         sending.seen |= sending.bytes.len() > RECORD_BYTES_MAX;
@@ -209,7 +234,9 @@ impl Tls {
                 match self.session.write_tls(&mut socket) {
                     Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Ok(_) => sending.seen |= !self.session.wants_write(),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Poll::Pending;
+                    }
                     Err(error) => return Poll::Ready(Err(error)),
                 }
             }
@@ -219,7 +246,11 @@ impl Tls {
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
         loop {
             let mut reader = self.session.reader();
             match reader.fill_buf() {
