@@ -67,18 +67,26 @@ impl<C: Clock + Clone> Gate<C> {
     }
 }
 
+/// Keys come only from the registry, so a fast hash is safe for them.
+type Buckets<K> = dashmap::DashMap<K, InMemoryState, foldhash::fast::RandomState>;
+
 /// A limit on each of many things of the same kind: one client's calls to each target.
 #[derive(Debug)]
 pub struct KeyedGate<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
     quota: Quota,
     clock: C,
-    limiter: RateLimiter<K, dashmap::DashMap<K, InMemoryState>, C, NoOpMiddleware<C::Instant>>,
+    limiter: RateLimiter<K, Buckets<K>, C, NoOpMiddleware<C::Instant>>,
 }
 
 impl<K: Hash + Eq + Clone, C: Clock + Clone> KeyedGate<K, C> {
     /// No bucket yet; each key's is made full at its first call.
     pub fn new(quota: Quota, clock: C) -> Self {
-        let limiter = RateLimiter::dashmap_with_clock(governor_quota(quota), clock.clone());
+        let hasher = foldhash::fast::RandomState::default();
+        let limiter = RateLimiter::dashmap_with_clock_and_hasher(
+            governor_quota(quota),
+            clock.clone(),
+            hasher,
+        );
         Self { quota, clock, limiter }
     }
 

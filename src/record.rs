@@ -195,8 +195,10 @@ impl Line<'_> {
 
     fn text(&mut self, name: &'static str, text: &str) {
         self.name(name);
-        let plain =
-            text.bytes().all(|byte| matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\'));
+        // Without an early stop the compiler looks at many bytes at once.
+        let plain = text.bytes().fold(true, |all, byte| {
+            all & (0x20..=0x7e).contains(&byte) & (byte != b'"') & (byte != b'\\')
+        });
         if plain {
             self.out.push(b'"');
             self.out.extend_from_slice(text.as_bytes());

@@ -108,7 +108,8 @@ pub(super) struct Forwarder {
     flights: Flights,
     commons: Arc<Commons>,
     worker: usize,
-    banks: RefCell<HashMap<BankKey, Rc<Bank>>>,
+    /// The keys are the table's own, so a fast hash is safe for them.
+    banks: RefCell<HashMap<BankKey, Rc<Bank>, foldhash::fast::RandomState>>,
     looks: Looks,
 }
 
@@ -126,7 +127,7 @@ impl Forwarder {
         commons: Arc<Commons>,
         worker: usize,
     ) -> Self {
-        let banks = RefCell::new(HashMap::new());
+        let banks = RefCell::default();
         Self { configs, tokens, flights, commons, worker, banks, looks: Looks::default() }
     }
 
