@@ -24,6 +24,7 @@ pub use self::held::{Held, Recipe};
 use crate::answer::Answer;
 use crate::contract::{AuthorizationPolicy, HeadRules};
 use crate::fault::{Fault, Name};
+use crate::framing::fields::Fields;
 use crate::ids::{ClientId, CorrelationId};
 use crate::oauth::Call;
 use crate::oauth::form::Form;
@@ -68,7 +69,7 @@ pub struct Moment {
     /// Seconds since 1970.
     pub unix_seconds: u64,
     /// Random bits that no other moment has.
-    pub nonce: u128,
+    pub nonce: [u8; 16],
 }
 
 /// Which of a bank's hosts a request goes to.
@@ -91,7 +92,7 @@ pub struct ProviderRequest {
     /// The path, absolute.
     pub path: Name,
     /// The fields.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// The body.
     pub body: Bytes,
 }
@@ -102,7 +103,7 @@ pub struct ProviderAnswer {
     /// The status.
     pub status: StatusCode,
     /// The fields.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// The body.
     pub body: Bytes,
 }

@@ -319,5 +319,8 @@ fn start_trace(entropy: &mut impl Entropy) -> (trace_context::TraceId, http::Hea
 /// Bits and time, for a dialect that signs; the others' calls read no clock.
 fn moment(entropy: &mut impl Entropy, route: &Route) -> Option<Moment> {
     let signs = route.target.dialect.signs();
-    signs.then(|| Moment { unix_seconds: entropy.unix_seconds(), nonce: entropy.bits() })
+    signs.then(|| {
+        let nonce = entropy.bits().to_be_bytes();
+        Moment { unix_seconds: entropy.unix_seconds(), nonce }
+    })
 }

@@ -7,6 +7,7 @@
 //! those that frame a message.
 
 pub mod answer;
+pub mod fields;
 pub mod request;
 
 use crate::fault::Fault;

@@ -163,10 +163,10 @@ impl Record<'_> {
             line.number("provider_us", micros(duration));
         }
         if let Some(trace) = self.trace {
-            line.text("trace_id", trace.hex().as_str());
+            line.text("trace_id", trace.as_str());
         }
         if let Some(trace) = self.caller_trace {
-            line.text("caller_trace_id", trace.hex().as_str());
+            line.text("caller_trace_id", trace.as_str());
         }
     }
 }

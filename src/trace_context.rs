@@ -11,33 +11,21 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Length of `00-<32 hex>-<16 hex>-<2 hex>`.
 const TRACEPARENT_BYTES: usize = 55;
 
-/// A trace id: 32 lower-case hexadecimal digits, not all zero.
+/// A trace id: 32 lower-case hexadecimal digits, not all zero. The digits are what it is kept as:
+/// each call writes them twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TraceId(u128);
+pub struct TraceId([u8; 32]);
 
-/// A trace id's digits.
-#[derive(Debug, Clone, Copy)]
-pub struct Digits([u8; 32]);
-
-impl Digits {
-    /// The digits as text.
+impl TraceId {
+    /// Its digits.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("-")
     }
 }
 
-impl TraceId {
-    /// Its digits, without an allocation: each access line has one.
-    pub fn hex(self) -> Digits {
-        let mut digits = [b'0'; 32];
-        write_hex(&mut digits, 0, self.0, 32);
-        Digits(digits)
-    }
-}
-
 impl std::fmt::Display for TraceId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.hex().as_str())
+        f.write_str(self.as_str())
     }
 }
 
@@ -59,9 +47,8 @@ pub fn caller_trace_id(headers: &HeaderMap) -> Option<TraceId> {
         && value.get(35) == Some(&b'-')
         && value.get(52) == Some(&b'-')
         && is_lower_hex(value.get(53..55)?);
-    let parent = non_zero_hex(value.get(36..52)?);
-    let trace = non_zero_hex(value.get(3..35)?);
-    if shaped && parent.is_some() { trace.map(TraceId) } else { None }
+    let trace: [u8; 32] = value.get(3..35)?.try_into().ok()?;
+    (shaped && is_id(value.get(36..52)?) && is_id(&trace)).then_some(TraceId(trace))
 }
 
 /// A new trace: its id, and the `traceparent` that carries it. `random` gives 192 bits, of which
@@ -70,18 +57,19 @@ pub fn restart(trace: u128, parent: u64) -> (TraceId, HeaderValue) {
     // An all-zero id is invalid (section 3.2.2.3); one in 2^128 is made odd.
     let (trace, parent) = (trace.max(1), parent.max(1));
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    write_hex(&mut text, 3, trace, 32);
-    write_hex(&mut text, 36, u128::from(parent), 16);
+    write_hex(&mut text, 3, &trace.to_be_bytes());
+    write_hex(&mut text, 36, &parent.to_be_bytes());
+    let digits = text.get(3..35).and_then(|digits| digits.try_into().ok()).unwrap_or([b'0'; 32]);
     // The template and the digits are visible ASCII.
     let value = HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"));
-    (TraceId(trace), value)
+    (TraceId(digits), value)
 }
 
-fn write_hex(text: &mut [u8], start: usize, number: u128, digits: usize) {
-    let places = text.iter_mut().skip(start).take(digits);
-    for (place, index) in places.zip(0..) {
-        let nibble = (number >> (4 * (digits - 1 - index))) & 0xf;
-        *place = b"0123456789abcdef".get(nibble as usize).copied().unwrap_or(b'0');
+fn write_hex(text: &mut [u8], start: usize, number: &[u8]) {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    let (pairs, _) = text.get_mut(start..).unwrap_or_default().as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(number) {
+        *pair = [digit(byte >> 4), digit(byte & 0xf)];
     }
 }
 
@@ -89,14 +77,8 @@ fn is_lower_hex(text: &[u8]) -> bool {
     text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn non_zero_hex(text: &[u8]) -> Option<u128> {
-    if !is_lower_hex(text) {
-        return None;
-    }
-    let number = text.iter().try_fold(0_u128, |number, byte| {
-        Some(number << 4 | u128::from(crate::ids::hex_value(*byte)?))
-    })?;
-    (number != 0).then_some(number)
+fn is_id(text: &[u8]) -> bool {
+    is_lower_hex(text) && text.iter().any(|digit| *digit != b'0')
 }
 
 #[cfg(test)]

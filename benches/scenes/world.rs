@@ -19,12 +19,13 @@ use corgate::conversation::{FlightKey, Outcome};
 use corgate::dialect::{Held, ProviderAnswer, ProviderRequest, Recipe};
 use corgate::exchange::{Banks, Entropy, RequestBody, Setting, exchange};
 use corgate::fault::Fault;
+use corgate::framing::fields::Fields;
 use corgate::ids::Fingerprint;
 use corgate::limiter::Permit;
 use corgate::record::{Record, Trail};
 use corgate::routes::{MemorySources, load_with};
 use corgate::snapshot::{Route, Snapshot};
-use http::{HeaderMap, Request, StatusCode, request};
+use http::{HeaderName, Request, StatusCode, request};
 
 /// The client that calls.
 pub(crate) const CLIENT: &str = "CIDX0000000001";
@@ -145,7 +146,7 @@ fn fingerprint() -> Fingerprint {
 }
 
 fn token_answer() -> ProviderAnswer {
-    let mut headers = HeaderMap::new();
+    let mut headers = Fields::new();
     for (name, value) in [
         ("content-type", "application/json;charset=UTF-8"),
         ("content-length", "164"),
@@ -154,14 +155,14 @@ fn token_answer() -> ProviderAnswer {
         ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
         ("x-correlation-id", "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"),
     ] {
-        headers.insert(name, value.parse().unwrap());
+        headers.append(HeaderName::from_static(name), value.parse().unwrap());
     }
     let body = Bytes::from_static(TOKEN_ANSWER.as_bytes());
     ProviderAnswer { status: StatusCode::OK, headers, body }
 }
 
-/// A bank that gives the same answer to every request. To copy it costs about what a parsed
-/// answer's header map would have cost.
+/// A bank that gives the same answer to every request. To copy it costs about what parsing
+/// one would have cost.
 #[derive(Debug)]
 struct MemoryBank {
     answer: ProviderAnswer,

@@ -6,19 +6,20 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
+
+use crate::framing::fields::Fields;
 
 /// How long the sender wants to be left alone; none where it says nothing that can be read, or a
 /// moment that has passed.
-pub fn asked_wait(headers: &HeaderMap, now: Option<SystemTime>) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+pub fn asked_wait(headers: &Fields, now: Option<SystemTime>) -> Option<Duration> {
+    let text = headers.get(&RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number too large to be read is a long time.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = |text: &str| httpdate::parse_http_date(text).ok();
-    let said_at = headers.get(DATE).and_then(|value| date(value.to_str().ok()?)).or(now)?;
+    let said_at = headers.get(&DATE).and_then(|value| date(value.to_str().ok()?)).or(now)?;
     date(text)?.duration_since(said_at).ok().filter(|wait| !wait.is_zero())
 }
 
@@ -27,7 +28,7 @@ mod tests {
     use super::*;
 
     fn wait(retry_after: &str, date: Option<&str>, now: Option<u64>) -> Option<u64> {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         headers.insert(RETRY_AFTER, retry_after.parse().unwrap());
         if let Some(date) = date {
             headers.insert(DATE, date.parse().unwrap());

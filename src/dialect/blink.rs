@@ -13,6 +13,7 @@ use super::{Asked, Heard, Host, Oddity, ProviderAnswer, ProviderRequest, Turn};
 use crate::answer::{Answer, X_CORRELATION_ID};
 use crate::contract::AuthorizationPolicy;
 use crate::fault::Fault;
+use crate::framing::fields::Fields;
 use crate::oauth::Call;
 
 const X_CORAPI_CLIENT_ID: HeaderName = HeaderName::from_static("x-corapi-client-id");
@@ -29,11 +30,16 @@ const ANSWER_ROOM: usize = 10;
 
 pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
     let path = asked.target.paths.of(asked.call).ok_or(Fault::PathUnconfigured)?;
-    let mut headers = HeaderMap::with_capacity(FIELDS);
-    copy(asked.headers, &mut headers, CONTENT_TYPE);
-    copy(asked.headers, &mut headers, USER_AGENT);
+    let mut headers = Fields::with_capacity(FIELDS);
+    let mut pass = |name: HeaderName| {
+        if let Some(value) = asked.headers.get(&name) {
+            headers.append(name, value.clone());
+        }
+    };
+    pass(CONTENT_TYPE);
+    pass(USER_AGENT);
     if asked.head.wants_bearer() || asked.authorization == AuthorizationPolicy::Forward {
-        copy(asked.headers, &mut headers, AUTHORIZATION);
+        pass(AUTHORIZATION);
     }
     copy_psu_fields(asked.headers, &mut headers);
     headers.insert(X_CORAPI_CLIENT_ID, asked.client.clone());
@@ -65,11 +71,13 @@ pub(super) fn hear(asked: &Asked<'_>, answer: ProviderAnswer) -> Result<Turn, Fa
     let mut keep = HeaderMap::with_capacity(ANSWER_ROOM);
     // Each of them stands once in an answer; of two, a client is given the first.
     for name in ANSWER_FIELDS {
-        copy(&answer.headers, &mut keep, name);
+        if let Some(value) = answer.headers.get(&name) {
+            keep.insert(name, value.clone());
+        }
     }
     // A challenge belongs to a refusal, and there may be several (RFC 9110 section 11.6.1).
     if answer.status.is_client_error() {
-        for value in answer.headers.get_all(WWW_AUTHENTICATE) {
+        for value in answer.headers.get_all(&WWW_AUTHENTICATE) {
             keep.append(WWW_AUTHENTICATE, value.clone());
         }
     }
@@ -78,15 +86,9 @@ pub(super) fn hear(asked: &Asked<'_>, answer: ProviderAnswer) -> Result<Turn, Fa
     Ok(Turn::Done(Heard { answer, oddity }))
 }
 
-fn copy(from: &HeaderMap, to: &mut HeaderMap, name: HeaderName) {
-    if let Some(value) = from.get(&name) {
-        to.insert(name, value.clone());
-    }
-}
-
 /// `X-PSU-*` tells the bank about the person; optional, so a client may strike it out by naming it
 /// in `Connection` (RFC 9110 section 7.6.1).
-fn copy_psu_fields(from: &HeaderMap, to: &mut HeaderMap) {
+fn copy_psu_fields(from: &HeaderMap, to: &mut Fields) {
     for (name, value) in from {
         if name.as_str().starts_with("x-psu-") && !is_nominated(from, name) {
             to.append(name.clone(), value.clone());
@@ -105,7 +107,7 @@ fn is_nominated(headers: &HeaderMap, name: &HeaderName) -> bool {
 
 /// CONTRACT C3: whatever the bank answers in that header is replaced; a mismatch is recorded.
 fn odd_correlation(asked: &Asked<'_>, answer: &ProviderAnswer) -> Option<Oddity> {
-    let echoed = answer.headers.get(X_CORRELATION_ID)?;
+    let echoed = answer.headers.get(&X_CORRELATION_ID)?;
     (echoed != asked.correlation.header_value()).then_some(Oddity::Correlation)
 }
 

@@ -29,7 +29,8 @@ pub(super) const SECRET: &str = "test-secret:1";
 /// What the table's `${file:hub.pem}` is: a key on P-256.
 const KEY: &str = include_str!("../../tests/keys/es256.pem");
 /// The moment of every call that is signed.
-const MOMENT: Moment = Moment { unix_seconds: 1_790_000_000, nonce: 0x1234_5678_9abc_def0 };
+const NONCE: [u8; 16] = 0x1234_5678_9abc_def0_u128.to_be_bytes();
+const MOMENT: Moment = Moment { unix_seconds: 1_790_000_000, nonce: NONCE };
 
 /// What a bank answers: status, fields, body.
 pub(super) type Said = (u16, &'static [(&'static str, &'static str)], &'static str);
@@ -232,7 +233,7 @@ fn client_fields() -> HeaderMap {
 
 /// What holds for every request in a foreign language.
 fn assert_no_leak(request: &ProviderRequest) {
-    for (name, value) in &request.headers {
+    for (name, value) in request.headers.iter() {
         let text = format!("{name}: {}", value.to_str().unwrap());
         for leak in ["x-corapi", "x-psu", "cookie", "client/1", "CIDX1", "192.0.2.1"] {
             assert!(!text.contains(leak), "{text}");
@@ -254,7 +255,7 @@ fn provider_answer((status, fields, body): &Said) -> ProviderAnswer {
 fn write_request(text: &mut String, target: &Target, request: &ProviderRequest) {
     let origin = &target.origins(request.host)[0];
     writeln!(text, "\n=> {} {origin}{}", request.method, request.path).unwrap();
-    write_fields(text, &request.headers);
+    write_fields(text, request.headers.iter());
     writeln!(text, "{}", std::str::from_utf8(&request.body).unwrap()).unwrap();
 }
 
@@ -278,15 +279,16 @@ fn write_answer(text: &mut String, mut answer: Answer, remark: Option<&str>) {
     assert!(!body.contains(SECRET), "{body}");
     let remark = remark.map(|remark| format!("  # {remark}")).unwrap_or_default();
     writeln!(text, "\n<- {}{remark}", answer.status.as_u16()).unwrap();
-    write_fields(text, &answer.headers);
+    write_fields(text, answer.headers.iter());
     writeln!(text, "{body}").unwrap();
 }
 
-fn write_fields(text: &mut String, headers: &HeaderMap) {
-    let mut lines: Vec<_> = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()))
-        .collect();
+fn write_fields<'f>(
+    text: &mut String,
+    fields: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
+) {
+    let mut lines: Vec<_> =
+        fields.map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap())).collect();
     lines.sort();
     text.push_str(&lines.concat());
 }

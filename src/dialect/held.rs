@@ -124,7 +124,7 @@ mod tests {
     fn answer(status: u16, body: &'static str) -> ProviderAnswer {
         ProviderAnswer {
             status: http::StatusCode::from_u16(status).unwrap(),
-            headers: http::HeaderMap::new(),
+            headers: crate::framing::fields::Fields::new(),
             body: body.into(),
         }
     }

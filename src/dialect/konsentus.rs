@@ -8,7 +8,7 @@ mod refusal;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::held::HeldKey;
@@ -16,6 +16,7 @@ use super::reply::{self, object};
 use super::request::{fields, needed};
 use super::{Asked, Held, Host, ProviderAnswer, ProviderRequest, Recipe, Turn};
 use crate::fault::{Fault, Name};
+use crate::framing::fields::Fields;
 use crate::oauth::Call;
 use crate::routes::table::dialect::{Ccg, CcgFetch, Konsentus};
 
@@ -103,7 +104,7 @@ pub(super) fn hear(
 }
 
 /// What Konsentus wants to see on every request.
-fn head(asked: &Asked<'_>, konsentus: &Konsentus) -> HeaderMap {
+fn head(asked: &Asked<'_>, konsentus: &Konsentus) -> Fields {
     let mut headers = fields(asked, None);
     headers.insert(AUTHORIZATION, konsentus.basic.clone());
     headers.insert(FI_REFERENCE_ID, konsentus.fi_reference_id.clone());

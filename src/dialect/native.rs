@@ -14,6 +14,7 @@ use super::{Host, ProviderAnswer, ProviderRequest};
 use crate::answer::Answer;
 use crate::contract::{AuthorizationPolicy, NativeRules, Operation};
 use crate::fault::Fault;
+use crate::framing::fields::Fields;
 use crate::routes::{Api, Target};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -51,9 +52,9 @@ pub struct NativeAsked<'a> {
 /// The request to the target.
 pub fn request(asked: &NativeAsked<'_>) -> ProviderRequest {
     let target = asked.target;
-    let mut headers = HeaderMap::with_capacity(24);
+    let mut headers = Fields::with_capacity(24);
     for name in asked.operation.head.declared().chain(&ASKED_FIELDS) {
-        if headers.contains_key(name) {
+        if headers.contains(name) {
             continue;
         }
         for value in asked.headers.get_all(name) {

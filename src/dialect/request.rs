@@ -9,11 +9,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT, VIA};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use zeroize::Zeroizing;
 
 use super::{Asked, Host, ProviderRequest, Turn, VIA_US};
 use crate::fault::{Fault, Name};
+use crate::framing::fields::Fields;
 use crate::routes::table::dialect::{Registration, Registrations};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -22,8 +23,8 @@ const FIELDS: usize = 24;
 
 /// The fields of a request to a foreign bank: nothing of the client's, neither `X-CorAPI-*` nor
 /// `X-PSU-*` nor its `Authorization`, but the correlation id where the table names a field for it.
-pub(super) fn fields(asked: &Asked<'_>, correlation: Option<&HeaderName>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(FIELDS);
+pub(super) fn fields(asked: &Asked<'_>, correlation: Option<&HeaderName>) -> Fields {
+    let mut headers = Fields::with_capacity(FIELDS);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(USER_AGENT, HeaderValue::from_static("corgate"));
@@ -41,7 +42,7 @@ pub(super) fn fields(asked: &Asked<'_>, correlation: Option<&HeaderName>) -> Hea
 /// Asks by POST with a form.
 pub(super) fn post_form<'p>(
     path: &Name,
-    mut headers: HeaderMap,
+    mut headers: Fields,
     pairs: impl IntoIterator<Item = (&'p str, &'p str)>,
 ) -> Turn {
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -54,7 +55,7 @@ pub(super) fn post_form<'p>(
 /// Asks by POST with a JSON object of texts, in this order.
 pub(super) fn post_json<'p>(
     path: &Name,
-    mut headers: HeaderMap,
+    mut headers: Fields,
     pairs: impl IntoIterator<Item = (&'p str, &'p str)>,
 ) -> Turn {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -67,7 +68,7 @@ pub(super) fn post_json<'p>(
 pub(super) fn ask_as_bearer(
     method: Method,
     path: &Name,
-    mut headers: HeaderMap,
+    mut headers: Fields,
     token: &str,
 ) -> Result<Turn, Fault> {
     let malformed = || Fault::ParameterMalformed("token".into(), "token is malformed".into());
@@ -134,7 +135,7 @@ pub(super) fn encode(text: &str) -> String {
     encoded
 }
 
-fn ask(method: Method, path: &Name, headers: HeaderMap, body: Bytes) -> Turn {
+fn ask(method: Method, path: &Name, headers: Fields, body: Bytes) -> Turn {
     Turn::Ask(ProviderRequest { host: Host::Main, method, path: path.clone(), headers, body })
 }
 

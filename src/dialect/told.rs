@@ -13,13 +13,16 @@ use dashmap::DashMap;
 /// Most tokens that are remembered at once, for all banks together.
 pub const TOLD_MAX: usize = 1_000_000;
 
+/// 128 bits.
+type Hash = [u64; 2];
+
 /// What is remembered of one access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
     /// When it ends.
     pub expires: Instant,
     /// A keyed hash of the username that came with it.
-    username: u128,
+    username: Hash,
     /// Whether it had ended when it was looked up.
     pub expired: bool,
 }
@@ -28,7 +31,7 @@ pub struct Told {
 #[derive(Debug)]
 pub struct Memory {
     seed: [RandomState; 2],
-    told: DashMap<u128, Told>,
+    told: DashMap<Hash, Told>,
 }
 
 impl Default for Memory {
@@ -64,8 +67,8 @@ impl Memory {
 
     /// A keyed hash (SipHash with two random keys): without the keys nothing can be looked up, and
     /// they die with the process.
-    fn hash(&self, parts: &[&str]) -> u128 {
-        self.seed.iter().fold(0, |hash, seed| hash << 64 | u128::from(seed.hash_one(parts)))
+    fn hash(&self, parts: &[&str]) -> Hash {
+        self.seed.each_ref().map(|seed| seed.hash_one(parts))
     }
 }
 

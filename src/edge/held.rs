@@ -88,7 +88,7 @@ mod tests {
     fn fetched(key: HeldKey, token: &str) -> Result<(Held, Duration), Fault> {
         let answer = ProviderAnswer {
             status: http::StatusCode::OK,
-            headers: http::HeaderMap::new(),
+            headers: crate::framing::fields::Fields::new(),
             body: format!("{{\"t\":\"{token}\",\"e\":100}}").into(),
         };
         read_answer(key, &answer, "/t", "/e", DEFAULT_LIFE)

@@ -3,7 +3,6 @@
 //! Labels come from closed sets (calls, statuses, codes) and, for banks, from the table; nothing a
 //! stranger sends becomes a label. This file must not know how metrics are written.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +10,9 @@ use std::time::Duration;
 use crate::answer::Source;
 use crate::contract::{Label, Operation};
 use crate::record::{Record, STATUS_CLIENT_GONE};
+
+/// Keys are words of our own, so a fast hash is safe for them.
+pub(super) type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Upper bounds of the histograms' buckets, in microseconds.
 pub(super) const BUCKETS_US: [u64; 16] = [

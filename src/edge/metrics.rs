@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::hub::Hub;
-use super::meters::{BUCKETS_US, Counts, Histogram};
+use super::meters::{BUCKETS_US, Counts, HashMap, Histogram};
 use super::now;
 use crate::breaker::Position;
 use crate::contract::Label;
@@ -76,7 +76,7 @@ fn encode_histograms(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    histograms: &std::collections::HashMap<Label, Histogram>,
+    histograms: &HashMap<Label, Histogram>,
 ) -> Written {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
     let mut calls: Vec<_> = histograms.iter().collect();
@@ -98,7 +98,7 @@ fn encode_scoped(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    counts: &std::collections::HashMap<&'static str, u64>,
+    counts: &HashMap<&'static str, u64>,
 ) -> Written {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     let mut kinds: Vec<_> = counts.iter().collect();

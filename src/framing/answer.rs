@@ -9,10 +9,11 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use self::chunks::Chunks;
 use super::LENGTH_DIGITS_MAX;
+use super::fields::Fields;
 use crate::fault::Fault;
 
 /// Largest head of a bank's answer, in bytes (CONTRACT 4.6).
@@ -30,7 +31,7 @@ pub struct Received {
     /// The status, 200 or above.
     pub status: StatusCode,
     /// The fields, but for those that frame the message.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// The body, without its framing.
     pub body: Bytes,
     /// Whether the connection may carry another exchange. Surplus bytes are the caller's to see.
@@ -50,7 +51,7 @@ pub struct AnswerReader {
 #[derive(Debug)]
 struct Head {
     status: StatusCode,
-    headers: HeaderMap,
+    headers: Fields,
     length: Length,
     persistent: bool,
 }
@@ -175,7 +176,7 @@ impl Head {
         let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
         let status = status.ok_or(malformed("status"))?;
         let minor = response.version.unwrap_or(0);
-        let mut headers = HeaderMap::with_capacity(FIELDS_ROOM);
+        let mut headers = Fields::with_capacity(FIELDS_ROOM);
         let mut framing = Framing { length: None, chunked: None, close: false, keep: false };
         for field in &*response.headers {
             let name = HeaderName::from_bytes(field.name.as_bytes());

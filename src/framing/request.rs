@@ -4,8 +4,9 @@
 //! to write the fields that frame a message. It must not know sockets, nor what a request means.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
+use super::fields::Fields;
 use crate::fault::Fault;
 
 /// The bytes of a request.
@@ -16,7 +17,7 @@ pub fn write_request(
     method: &Method,
     path: &str,
     host: &HeaderValue,
-    headers: &HeaderMap,
+    headers: &Fields,
     body: &[u8],
 ) -> Result<Vec<u8>, Fault> {
     let plain = |byte: u8| byte.is_ascii_graphic() & (byte != b'#');
@@ -32,7 +33,7 @@ pub fn write_request(
         |pieces: &[&[u8]]| pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
     write(&[method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\nhost: "]);
     write(&[host.as_bytes(), b"\r\n"]);
-    for (name, value) in headers {
+    for (name, value) in headers.iter() {
         if !matches!(*name, HOST | CONTENT_LENGTH | TRANSFER_ENCODING | CONNECTION) {
             write(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
@@ -54,7 +55,7 @@ const ROOM: usize = 96;
 mod tests {
     use super::*;
 
-    fn write(method: &Method, path: &str, headers: &HeaderMap, body: &str) -> Option<String> {
+    fn write(method: &Method, path: &str, headers: &Fields, body: &str) -> Option<String> {
         let host = HeaderValue::from_static("bank:7443");
         let bytes = write_request(method, path, &host, headers, body.as_bytes()).ok()?;
         Some(String::from_utf8(bytes).unwrap())
@@ -62,9 +63,9 @@ mod tests {
 
     #[test]
     fn a_request_is_one_piece_with_one_length() {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-a", HeaderValue::from_static("1"));
-        headers.append("x-a", HeaderValue::from_static("2"));
+        let mut headers = Fields::new();
+        headers.insert(http::HeaderName::from_static("x-a"), HeaderValue::from_static("1"));
+        headers.append(http::HeaderName::from_static("x-a"), HeaderValue::from_static("2"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("99"));
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -73,9 +74,9 @@ mod tests {
         let expected = "POST /token?a=%20 HTTP/1.1\r\nhost: bank:7443\r\nx-a: 1\r\nx-a: 2\r\n\
                         content-length: 3\r\n\r\na=1";
         assert_eq!(text, expected);
-        let empty = write(&Method::POST, "/", &HeaderMap::new(), "").unwrap();
+        let empty = write(&Method::POST, "/", &Fields::new(), "").unwrap();
         assert!(empty.ends_with("\r\ncontent-length: 0\r\n\r\n"));
-        let read = write(&Method::GET, "/", &HeaderMap::new(), "").unwrap();
+        let read = write(&Method::GET, "/", &Fields::new(), "").unwrap();
         assert_eq!(read, "GET / HTTP/1.1\r\nhost: bank:7443\r\n\r\n");
     }
 
@@ -84,7 +85,7 @@ mod tests {
         for path in
             ["", "token", "/a b", "/a\r\nx: y", "/a\n", "/a#b", "/ä", "/a\u{7f}", "http://x/"]
         {
-            assert_eq!(write(&Method::POST, path, &HeaderMap::new(), ""), None, "{path:?}");
+            assert_eq!(write(&Method::POST, path, &Fields::new(), ""), None, "{path:?}");
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn sign(asked: &Asked<'_>, client_id: &str, key: &ClientKey) -> Resul
         "iss": client_id,
         "sub": client_id,
         "aud": audience,
-        "jti": format!("{:032x}", moment.nonce),
+        "jti": format!("{:032x}", u128::from_be_bytes(moment.nonce)),
         "iat": moment.unix_seconds,
         "exp": moment.unix_seconds.saturating_add(LIFE),
     });

@@ -226,7 +226,7 @@ mod tests {
     fn complaint(status: u16, body: &[u8]) -> Complaint {
         Complaint::read(&ProviderAnswer {
             status: StatusCode::from_u16(status).unwrap(),
-            headers: http::HeaderMap::new(),
+            headers: crate::framing::fields::Fields::new(),
             body: bytes::Bytes::copy_from_slice(body),
         })
     }

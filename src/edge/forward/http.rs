@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request};
 use http_body_util::Full;
 use tokio::time::timeout;
 use tower::Service;
@@ -29,6 +29,7 @@ use crate::edge::now;
 use crate::endpoints::{Endpoints, Order};
 use crate::fault::{Fault, Name};
 use crate::framing::answer::{AnswerReader, Received};
+use crate::framing::fields::Fields;
 use crate::framing::request::write_request;
 use crate::routes::{Origin, Scheme, UpstreamHttp};
 use crate::snapshot::Route;
@@ -177,7 +178,7 @@ impl Line {
             }
             return Ok(false);
         };
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         headers.insert(USER_AGENT, HeaderValue::from_static("corgate-probe"));
         for (name, value) in &self.route.target.headers {
             headers.insert(name.clone(), value.clone());
@@ -232,7 +233,7 @@ impl Line {
         let Received { status, headers, body, reusable } = received;
         fate.note(|trail| trail.status = Some(status));
         let answer = ProviderAnswer { status, headers, body };
-        match self.echo(request.headers.get(X_CORRELATION_ID), &answer) {
+        match self.echo(request.headers.get(&X_CORRELATION_ID), &answer) {
             Echo::None | Echo::Same if reusable => self.pool.keep(single),
             Echo::None | Echo::Same => {}
             // An answer under another id may be one too many: whatever follows on this
@@ -248,7 +249,7 @@ impl Line {
 
     /// How the answer's correlation id stands to the request's.
     fn echo(&self, asked: Option<&HeaderValue>, answer: &ProviderAnswer) -> Echo {
-        match (asked, answer.headers.get(X_CORRELATION_ID)) {
+        match (asked, answer.headers.get(&X_CORRELATION_ID)) {
             (Some(asked), Some(echoed)) if asked == echoed => {
                 self.echoes.set(true);
                 Echo::Same
@@ -303,7 +304,7 @@ impl Line {
         let mut http = Request::new(Full::new(request.body.clone()));
         *http.method_mut() = request.method.clone();
         *http.uri_mut() = uri.map_err(|_| Fault::Internal("target path"))?;
-        http.headers_mut().clone_from(&request.headers);
+        *http.headers_mut() = request.headers.to_map();
         Ok(http)
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn read(
         if first.is_empty() { first = data } else { more.extend_from_slice(&data) }
     }
     let body = if more.is_empty() { first } else { [first, more.freeze()].concat().into() };
-    Ok(ProviderAnswer { status: head.status, headers: head.headers, body })
+    Ok(ProviderAnswer { status: head.status, headers: head.headers.into(), body })
 }
 
 /// An answer has one length. The library believes `Transfer-Encoding` where `Content-Length` stands

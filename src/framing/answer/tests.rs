@@ -74,7 +74,7 @@ fn how_long_a_body_is() {
     for (answer, body, reusable) in cases {
         let received = read(answer).unwrap_or_else(|fault| panic!("{answer:?}: {fault:?}"));
         assert_eq!((&*received.body, received.reusable), (body, reusable), "{answer:?}");
-        assert!(!received.headers.contains_key(CONTENT_LENGTH), "{answer:?}");
+        assert!(!received.headers.contains(&CONTENT_LENGTH), "{answer:?}");
     }
 }
 
