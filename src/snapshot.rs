@@ -228,7 +228,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::routes::load_text;
+    use crate::routes::{MemorySources, load};
 
     fn table(upstream: &str, more: &str) -> RouteTable {
         let text = format!(
@@ -236,7 +236,9 @@ mod tests {
              [[api]]\ncontract = 'blink-fi'\nbase_path = '/v'\n[[target]]\nid = 'T'\n\
              upstream = {upstream}\n{more}\n"
         );
-        load_text(&text).unwrap_or_else(|report| panic!("{report}")).table
+        let sources = MemorySources::default().file("routes.toml", &text);
+        let loaded = load("routes.toml".as_ref(), &sources);
+        loaded.unwrap_or_else(|report| panic!("{report}")).table
     }
 
     #[test]
