@@ -134,7 +134,7 @@ over_both! {
         assert_eq!(world.bank.requests()[0].certificate, None);
     }
 
-    fn a_session_with_a_bank_that_asked_is_resumed(http) {
+    fn a_resumed_session_stands_for_one_in_which_the_bank_asked(http) {
         let world = Setup::new().target("idle_connections_max = 0").start();
         for _ in 0..3 {
             world.call(http, Ask::token()).good();

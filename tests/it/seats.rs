@@ -8,18 +8,21 @@ over_both! {
         let world = Setup::new().gateway("workers = 2").start();
         let of = |n| world.metric(&format!("corgate_worker_connections{{worker=\"{n}\"}}"));
         let seats = || [0, 1].map(of);
-        let mut clients: Vec<_> = (0..8).map(|_| world.client(http, 1)).collect();
-        for client in &mut clients {
-            client.call(Ask::token()).good();
+        // The kernel's hash may be fair by chance; not so often.
+        for _ in 0..5 {
+            let mut clients: Vec<_> = (0..8).map(|_| world.client(http, 1)).collect();
+            for client in &mut clients {
+                client.call(Ask::token()).good();
+            }
+            let seated = seats();
+            assert_eq!(seated.iter().sum::<u64>(), 8, "{seated:?}");
+            assert!(seated.iter().all(|seats| *seats <= 5), "{seated:?}");
+            for client in &mut clients {
+                client.call(Ask::token()).good();
+            }
+            drop(clients);
+            until("all seats free", || (seats() == [0, 0]).then_some(()));
         }
-        let seated = seats();
-        assert_eq!(seated.iter().sum::<u64>(), 8, "{seated:?}");
-        assert!(seated.iter().all(|seats| *seats <= 5), "{seated:?}");
-        for client in &mut clients {
-            client.call(Ask::token()).good();
-        }
-        drop(clients);
-        until("all seats free", || (seats() == [0, 0]).then_some(()));
     }
 }
 
