@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::edge::commons::{Loan, Shelves};
 
@@ -65,6 +65,8 @@ pub(super) struct Pool {
 /// A connection that rested longer than this is looked at before it is used: its bank may have
 /// closed it while this worker slept. Under load none rests so long, and the look costs nothing.
 const REST_MAX: Duration = Duration::from_millis(20);
+/// So long may a borrowed connection take to be done with its last answer.
+const READY_MAX: Duration = Duration::from_secs(1);
 /// After so many borrowed connections, one is dialled: to borrow costs a wake-up of the other
 /// worker for each call, and a worker with steady traffic should come to have its own.
 const BORROWED_MAX: u32 = 16;
@@ -96,8 +98,12 @@ impl Pool {
         let now = Instant::now();
         let mut shelf = self.shelves.own(self.worker)?;
         loop {
-            let of_endpoint = |idle: &Idle| idle.connection.endpoint == endpoint;
-            let place = shelf.iter().rposition(of_endpoint)?;
+            // One that is not ready has not done with its last answer; it will be soon.
+            let usable = |idle: &Idle| {
+                idle.connection.endpoint == endpoint
+                    && (idle.connection.sender.is_ready() || idle.connection.sender.is_closed())
+            };
+            let place = shelf.iter().rposition(usable)?;
             let Idle { connection, since } = shelf.remove(place);
             let rested = now.saturating_duration_since(since);
             let fit = rested < self.idle_timeout
@@ -130,15 +136,17 @@ impl Pool {
 
     /// Keeps a connection for the next exchange, where it is driven.
     pub(super) fn keep(&self, taken: Taken) {
-        let Taken { connection, loan } = taken;
-        if let Some(mut shelf) = self.shelves.own(connection.home)
-            && shelf.len() < self.idle_max
-            && !connection.sender.is_closed()
-        {
-            shelf.push(Idle { connection, since: Instant::now() });
-        }
-        // Given back behind the connection: until then its holder stays.
-        drop(loan);
+        let Taken { mut connection, loan } = taken;
+        let (shelves, idle_max) = (self.shelves.clone(), self.idle_max);
+        let Some(loan) = loan else { return lay(&shelves, idle_max, connection) };
+        // Its driver is on another thread, and may not have seen yet that the answer is over.
+        tokio::task::spawn_local(async move {
+            if let Ok(Ok(())) = timeout(READY_MAX, connection.sender.ready()).await {
+                lay(&shelves, idle_max, connection);
+            }
+            // Given back behind the connection: until then its holder stays.
+            drop(loan);
+        });
     }
 
     /// The connection to an address that carries many, while it lives.
@@ -186,6 +194,16 @@ impl Pool {
                 && !shared.sender.is_closed()
                 && right(shared.endpoint, shared.address)
         });
+    }
+}
+
+/// Lays a connection on the shelf of the worker that drives it.
+fn lay(shelves: &Shelves, idle_max: usize, connection: Single) {
+    if let Some(mut shelf) = shelves.own(connection.home)
+        && shelf.len() < idle_max
+        && !connection.sender.is_closed()
+    {
+        shelf.push(Idle { connection, since: Instant::now() });
     }
 }
 
