@@ -1,7 +1,7 @@
 # The commands that README names. Everything is built by cargo; this file only sees to what cargo
 # can't: a C compiler and cmake, which the TLS and compression libraries are built with.
 
-.PHONY: demo demo-stay test lint bench bench-haproxy tools
+.PHONY: demo demo-stay test lint bench bench-haproxy hang tools
 CARGO ?= cargo
 
 # The story: two simulated banks, the gateway, a client; ends with 0 if all went as expected.
@@ -33,6 +33,10 @@ bench: tools
 bench-haproxy: tools
 	$(CARGO) build --locked --release
 	python3 benches/haproxy/run.py
+
+# p99 of nine banks while the tenth hangs, beside the same without: interleaved rounds, the median.
+hang: tools
+	$(CARGO) test --locked --test it -- --ignored --exact --nocapture hang::measured_beside_a_bank_that_hangs
 
 tools:
 	@missing=""; \

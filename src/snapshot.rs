@@ -113,7 +113,7 @@ pub struct Tally {
     /// Connections to it that were dialled, well or not.
     pub dials: AtomicU64,
     /// Calls over an idle connection of another worker.
-    pub borrowed: AtomicU64,
+    pub taken_over: AtomicU64,
     /// Looks at it while nobody called.
     pub probes: AtomicU64,
     /// Those of them that failed.
@@ -219,5 +219,45 @@ impl Route {
             places: Arc::new(Places::new(target.concurrency.get())),
             tally: Tally::default(),
         })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test's first instant has to come from somewhere")]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::routes::{MemorySources, load};
+
+    fn table(upstream: &str, more: &str) -> RouteTable {
+        let text = format!(
+            "[gateway]\ninsecure_plain_listen = '127.0.0.1:0'\ninsecure_header_identity = true\n\
+             [[api]]\ncontract = 'blink-fi'\nbase_path = '/v'\n[[target]]\nid = 'T'\n\
+             upstream = {upstream}\n{more}\n"
+        );
+        let sources = MemorySources::default().file("routes.toml", &text);
+        let loaded = load("routes.toml".as_ref(), &sources);
+        loaded.unwrap_or_else(|report| panic!("{report}")).table
+    }
+
+    #[test]
+    fn a_bank_in_the_same_place_is_left_alone_after_a_reload_too() {
+        let now = Instant::now();
+        let two = "['https://a.example', 'https://b.example']";
+        let before = Snapshot::build(table(two, ""), None);
+        let route = before.route("T").unwrap();
+        route.patience.learn(now, Duration::from_secs(30));
+        route.endpoints(Host::Main).unreached(0, now);
+
+        let after = Snapshot::build(table(two, "concurrency = 7"), Some(&before));
+        let changed = after.route("T").unwrap();
+        assert_ne!(changed.number, route.number);
+        assert_eq!(changed.patience.wait(now), Some(Duration::from_secs(30)));
+        assert!(changed.endpoints(Host::Main).views()[0].ejected);
+
+        let moved = Snapshot::build(table("'https://c.example'", ""), Some(&after));
+        assert_eq!(moved.route("T").unwrap().patience.wait(now), None);
+        assert!(!moved.route("T").unwrap().endpoints(Host::Main).views()[0].ejected);
     }
 }

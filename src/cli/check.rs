@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::{Failure, Verdict, gateway};
 
@@ -16,7 +17,7 @@ pub(super) fn run(
     err: &mut dyn Write,
 ) -> Result<Verdict, Failure> {
     let loaded = gateway::load(config)?;
-    write!(out, "{}", loaded.table.describe())?;
+    write!(out, "{}{}", loaded.table.describe(), loaded.table.describe_windows(unix_seconds()))?;
     if !loaded.warnings.is_empty() {
         write!(err, "{}", gateway::show(&loaded.warnings))?;
     }
@@ -24,4 +25,11 @@ pub(super) fn run(
         write!(err, "{}", gateway::show(&file.report))?;
     }
     Ok(if loaded.quarantined.is_empty() { Verdict::Good } else { Verdict::Refused })
+}
+
+/// The wall clock, for the windows that come next.
+#[expect(clippy::disallowed_methods, reason = "the command is where time is read")]
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -3,6 +3,8 @@
 //! It runs on a thread of its own, so that a scrape never waits for a worker nor a worker for it.
 //! It must not be reachable from where clients are; the table refuses a public address.
 
+mod condition;
+
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -110,7 +112,7 @@ fn describe(route: &Route) -> Value {
         .map(|(name, served)| (name.to_owned(), json!(served)))
         .collect();
     let upstream: Vec<_> = target.upstream.iter().map(ToString::to_string).collect();
-    json!({
+    let mut described = json!({
         "id": target.id.as_str(),
         "name": target.name.as_deref(),
         "dialect": target.dialect.as_str(),
@@ -124,7 +126,9 @@ fn describe(route: &Route) -> Value {
         "client_errors": load(&route.tally.client_errors),
         "provider_errors": load(&route.tally.provider_errors),
         "platform_errors": load(&route.tally.platform_errors),
-    })
+    });
+    condition::add(route, &mut described);
+    described
 }
 
 pub(super) const fn position_name(position: Position) -> &'static str {

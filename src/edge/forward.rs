@@ -1,8 +1,8 @@
 //! The way to the banks: for each worker and bank, a stack of layers over pooled connections.
 //!
 //! The stack reads from the outside in: shed when all places are taken, refuse while the bank asked
-//! to be left alone or the breaker is open, cut at the deadline, exchange. This file decides that order. It must not know what a
-//! request means, and it sees every request at most once.
+//! to be left alone or the breaker is open, cut at the deadline, exchange. This file decides that
+//! order. It must not know what a request means, and it sees every request at most once.
 
 mod breaker;
 mod deadline;

@@ -1,8 +1,8 @@
 //! Fresh connections, handed from the worker that accepted them to the one with the fewest.
 //!
-//! The kernel spreads connections by a hash of their addresses: a few that live long may all land on
-//! one worker. This file decides when one is handed over, and that none is lost while workers end.
-//! It must not know what a connection is for.
+//! The kernel spreads connections by a hash of their addresses: a few that live long may all land
+//! on one worker. This file decides when one is handed over, and that none is lost while workers
+//! end. It must not know what a connection is for.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -3,6 +3,8 @@
 //! Made when somebody asks, from the workers' own counters. Every label is from a closed set or
 //! from the table.
 
+mod banks;
+
 use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
@@ -14,10 +16,7 @@ use prometheus_client::registry::Registry;
 
 use super::hub::Hub;
 use super::meters::{BUCKETS_US, Counts, HashMap, Histogram};
-use super::now;
-use crate::breaker::Position;
 use crate::contract::Label;
-use crate::snapshot::Snapshot;
 
 type Written = Result<(), std::fmt::Error>;
 
@@ -51,7 +50,8 @@ impl Collector for HubCollector {
         let help = "Answers of banks that were odd and passed.";
         encode_scoped(&mut encoder, "oddities", help, &counts.oddities)?;
         encode_process(&mut encoder, hub)?;
-        encode_banks(&mut encoder, &hub.snapshot.load())
+        encode_workers(&mut encoder, hub)?;
+        banks::encode(&mut encoder, &hub.snapshot.load())
     }
 }
 
@@ -141,42 +141,13 @@ fn encode_process(encoder: &mut DescriptorEncoder<'_>, hub: &Hub) -> Written {
     open.encode(encoder.encode_descriptor("connections_open", help, None, MetricType::Gauge)?)
 }
 
-/// One bank's counter: its name, its help, and how to read it.
-type Column =
-    (&'static str, &'static str, fn(&crate::snapshot::Tally) -> &std::sync::atomic::AtomicU64);
-
-const COLUMNS: [Column; 4] = [
-    ("target_calls", "Calls that were for a bank.", |tally| &tally.calls),
-    ("target_client_errors", "Its answers that were the client's fault.", |t| &t.client_errors),
-    ("target_provider_errors", "Calls that the bank failed.", |tally| &tally.provider_errors),
-    ("target_platform_errors", "Calls that the hub failed.", |tally| &tally.platform_errors),
-];
-
-/// Only banks that were called: a table may hold a hundred thousand.
-fn encode_banks(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> Written {
-    let called = |route: &&std::sync::Arc<crate::snapshot::Route>| {
-        route.tally.calls.load(Ordering::Relaxed) > 0
-    };
-    let mut routes: Vec<_> = snapshot.routes().filter(called).collect();
-    routes.sort_by(|one, other| one.target.id.cmp(&other.target.id));
-    for (name, help, counter) in COLUMNS {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for route in &routes {
-            let count = counter(&route.tally).load(Ordering::Relaxed);
-            let labels = [("target", route.target.id.as_str())];
-            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
-        }
-    }
-    let help = "Whether calls to a bank are stopped: 0 closed, 1 half open, 2 open.";
-    let mut family = encoder.encode_descriptor("target_breaker", help, None, MetricType::Gauge)?;
-    for route in &routes {
-        let position = match route.breaker.position(now()) {
-            Position::Closed => 0_i64,
-            Position::HalfOpen => 1,
-            Position::Open => 2,
-        };
-        let labels = [("target", route.target.id.as_str())];
-        ConstGauge::new(position).encode(family.encode_family(&labels)?)?;
+fn encode_workers(encoder: &mut DescriptorEncoder<'_>, hub: &Hub) -> Written {
+    let help = "Connections that a worker serves.";
+    let mut family =
+        encoder.encode_descriptor("worker_connections", help, None, MetricType::Gauge)?;
+    for (worker, connections) in hub.hands.all().enumerate() {
+        let open = ConstGauge::new(i64::try_from(connections).unwrap_or(i64::MAX));
+        open.encode(family.encode_family(&[("worker", worker.to_string())])?)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A worker: one thread, one runtime, its own listening sockets and its own ways to the banks.
 //!
-//! This file decides who is let in. Nothing that a worker does waits for another one.
+//! This file decides who is let in, and where. A worker waits for another one only in the end: for
+//! what it has lent.
 
 use std::cell::Cell;
 use std::io;

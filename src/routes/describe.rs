@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use chrono::{DateTime, SecondsFormat};
+
 use super::reference::ShortTime;
 use super::table::{
     Client, ClientAuth, ClientStatus, EdgeTls, Quota, RouteTable, Target, TargetSet,
@@ -35,6 +37,31 @@ impl RouteTable {
             let _ = write!(text, "{blank}{heading}\n{columns}");
         }
         text
+    }
+
+    /// For each bank with windows of maintenance, the one that `now` (in seconds since 1970) is in
+    /// and the next one. Nothing where no bank has any.
+    pub fn describe_windows(&self, now: i64) -> String {
+        let targets = self.targets_by_id();
+        let with: Vec<_> = targets.iter().filter(|target| !target.maintenance.is_empty()).collect();
+        if with.is_empty() {
+            return String::new();
+        }
+        let moment = |at: i64| {
+            let moment = DateTime::from_timestamp(at, 0).unwrap_or_default();
+            moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+        };
+        let mut columns = Columns::default();
+        columns.row(["id", "in maintenance until", "next from", "next until"].map(str::to_owned));
+        for target in with.iter().take(ROWS_MAX) {
+            let until = target.maintenance.end(now).map(moment);
+            let next = target.maintenance.next(now);
+            let next = next.map(|(start, end)| [moment(start), moment(end)]);
+            let [from, to] = next.unwrap_or_else(|| ["-".to_owned(), "-".to_owned()]);
+            let until = until.unwrap_or_else(|| "-".to_owned());
+            columns.row([target.id.to_string(), until, from, to]);
+        }
+        format!("\nMAINTENANCE\n{}", columns.to_text_of(with.len()))
     }
 
     fn describe_listeners(&self) -> String {

@@ -114,6 +114,44 @@ over_both! {
         world.bank_heard(0);
     }
 
+    fn row_4_6_a_bank_that_asks_for_no_certificate(http) {
+        // Again and again: no resumed session may stand for one in which nobody asked.
+        let identity = pki().bank("it").unwrap();
+        for tls in [ServerTls::one_sided(&identity), ServerTls::one_sided_tls12(&identity)] {
+            let world = with_bank(Listening::tls(tls.unwrap()));
+            unreached(&world, http, "tls_failed", "tls_certificate_error");
+        }
+    }
+
+    fn a_bank_may_go_without_the_hubs_certificate_where_the_table_says_so(http) {
+        let identity = pki().bank("it").unwrap();
+        let tls = ServerTls::one_sided(&identity).unwrap();
+        let world = Setup::new()
+            .bank(bank_with(Listening::tls(tls)))
+            .target("tls = { cert_optional = true }")
+            .start();
+        world.call(http, Ask::token()).good();
+        assert_eq!(world.bank.requests()[0].certificate, None);
+    }
+
+    fn a_resumed_session_stands_for_one_in_which_the_bank_asked(http) {
+        let world = Setup::new().target("idle_connections_max = 0").start();
+        for _ in 0..3 {
+            world.call(http, Ask::token()).good();
+        }
+        let shown = world.bank.requests().into_iter().map(|request| request.certificate);
+        assert!(shown.into_iter().all(|shown| shown == Some(pki().hub.fingerprint())));
+        assert_eq!(world.bank.connections(), 3);
+    }
+
+    fn row_4_6_a_bank_that_speaks_tls_1_0_alone(http) {
+        // Its alert: fatal, protocol_version.
+        let stub = Stub::start(b"\x15\x03\x01\x00\x02\x02\x46");
+        let upstream = format!("\"https://127.0.0.1:{}\"", stub.port());
+        let world = Setup::new().upstream(&upstream).start();
+        unreached(&world, http, "tls_failed", "tls_certificate_error");
+    }
+
     fn row_4_6_a_handshake_that_never_ends(http) {
         let stub = Stub::start(b"");
         let world = Setup::new()

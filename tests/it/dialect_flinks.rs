@@ -122,10 +122,6 @@ fn what_the_dialect_can_not_say_is_not_asked() {
 fn a_flinks_that_fails() {
     let it = plain();
     let call = |code: &str| it.world.call(Http::One, Ask::magic(code).bank(FOREIGN));
-    call("sim-retry-after-7")
-        .refused(503, "temporarily_unavailable", "target is temporarily unavailable")
-        .says("retry-after", "7")
-        .logged("provider_busy");
     call("sim-status-500").refused(502, "server_error", "target failed").logged("provider_failed");
     for code in ["sim-status-403", "sim-html-200", "sim-bad-json"] {
         call(code)
@@ -134,6 +130,11 @@ fn a_flinks_that_fails() {
     }
     let ask = Ask::refresh().bank(FOREIGN).param("refresh_token", "sim-status-401");
     assert_eq!(it.world.call(Http::One, ask).provided(400).json()["error"], "invalid_grant");
+    // The last, because nobody calls the bank until then.
+    call("sim-retry-after-7")
+        .refused(503, "temporarily_unavailable", "target is temporarily unavailable")
+        .says("retry-after", "7")
+        .logged("provider_busy");
     assert_eq!(it.heard().len(), 6);
 }
 

@@ -176,10 +176,11 @@ fn a_konsentus_that_is_busy_or_fails_is_told_as_such() {
     let scene = Scene::new();
     let ask = |code: &str| scene.call(Http::One, 1, Ask::magic(code));
     ask("sim-status-429").platform(503).logged("provider_busy");
-    ask("sim-retry-after-7").platform(503).says("retry-after", "7").logged("provider_busy");
     ask("sim-status-500").platform(502).logged("provider_failed");
     ask("sim-html-500").platform(502).logged("provider_failed");
     ask("sim-truncate").platform(502).logged("response_truncated");
+    // The last, because nobody calls the bank until then.
+    ask("sim-retry-after-7").platform(503).says("retry-after", "7").logged("provider_busy");
     assert_eq!(scene.heard(TOKENS).len(), 5, "each was sent once");
     assert_eq!(scene.heard(CCG).len(), 1);
 }

@@ -165,7 +165,6 @@ fn a_bank_that_fails() {
     let call = |code: &str| it.world.call(Http::One, magic(code));
     let unavailable = "target is temporarily unavailable";
     let busy = |answer: Answer| answer.refused(503, "temporarily_unavailable", unavailable);
-    busy(call("sim-retry-after-7")).says("retry-after", "7").logged("provider_busy");
     busy(call("sim-status-429")).logged("provider_busy");
     let failed = "target failed";
     call("sim-status-500").refused(502, "server_error", failed).logged("provider_failed");
@@ -175,6 +174,8 @@ fn a_bank_that_fails() {
         call(code).refused(502, "server_error", invalid).logged("response_malformed");
     }
     call("sim-cookie").good();
+    // The last, because nobody calls the bank until then.
+    busy(call("sim-retry-after-7")).says("retry-after", "7").logged("provider_busy");
     assert_eq!(it.heard().len(), 10);
 }
 

@@ -62,6 +62,11 @@ impl Stage {
         Self { world, server, script }
     }
 
+    /// What the system says from now on.
+    pub(crate) fn say(&self, said: Said) {
+        *self.script.0.lock().unwrap() = said;
+    }
+
     /// What the system has heard so far.
     pub(crate) fn heard(&self) -> Vec<Received> {
         self.server.requests()
@@ -72,7 +77,7 @@ impl Stage {
     #[track_caller]
     pub(crate) fn passes(&self, ask: &Ask, said: Said) -> (Received, Answer) {
         let (status, body) = (said.status, said.body.clone());
-        *self.script.0.lock().unwrap() = said;
+        self.say(said);
         let mut last = None;
         for http in [Http::One, Http::Two] {
             let before = self.heard().len();

@@ -197,7 +197,7 @@ impl Line {
     fn idle(&self, endpoint: usize) -> Option<Single> {
         self.pool.take(endpoint).or_else(|| {
             let taken_over = self.pool.take_over(endpoint)?;
-            self.route.tally.borrowed.fetch_add(1, Ordering::Relaxed);
+            self.route.tally.taken_over.fetch_add(1, Ordering::Relaxed);
             Some(taken_over)
         })
     }

@@ -35,7 +35,10 @@ impl Forwarder {
     /// Looks at every bank that is due. One worker does it for all.
     pub(in crate::edge) fn look_around(&self, probed: &[Arc<Route>], unix_seconds: i64) {
         let mut seen = self.looks.0.borrow_mut();
-        seen.retain(|number, _| probed.iter().any(|route| route.number == *number));
+        if seen.len() > probed.len() {
+            // Some belong to entries that are gone.
+            seen.retain(|number, _| probed.iter().any(|route| route.number == *number));
+        }
         for route in probed {
             let Some(probe) = &route.target.probe else { continue };
             if !is_due(&mut seen, route, probe, unix_seconds) {

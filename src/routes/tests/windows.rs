@@ -1,7 +1,7 @@
 //! `maintenance`: how a window is written, and what is none.
 
 use super::{bad, good, target};
-use crate::routes::Window;
+use crate::routes::table::Window;
 
 fn windows(rows: &str) -> Vec<Window> {
     let text = target("T", &format!("maintenance = [{rows}]"));
@@ -57,8 +57,29 @@ fn what_is_no_window_is_refused_and_the_right_way_is_named() {
     let many: Vec<_> = (0..33)
         .map(|hour| {
             let (day, hour) = (1 + hour / 24, hour % 24);
-            format!("{{ start = '2026-12-{day:02}T{hour:02}:00:00Z', end = '2026-12-{day:02}T{hour:02}:59:00Z' }}")
+            let at = format!("2026-12-{day:02}T{hour:02}");
+            format!("{{ start = '{at}:00:00Z', end = '{at}:59:00Z' }}")
         })
         .collect();
     assert!(problems(&many.join(","))[0].contains("33 windows"));
+}
+
+#[test]
+fn a_description_says_which_window_is_and_which_comes_next() {
+    let rows = "maintenance = [{ start = '2026-12-06T22:00:00Z', end = '2026-12-07T01:00:00Z' }]";
+    let table = good(&(target("T", rows) + &target("U", ""))).table;
+    let said = |at: &str| {
+        table.describe_windows(chrono::DateTime::parse_from_rfc3339(at).unwrap().timestamp())
+    };
+    assert_eq!(
+        said("2026-12-01T00:00:00Z"),
+        "
+MAINTENANCE
+  id  in maintenance until  next from             next until
+  T   -                     2026-12-06T22:00:00Z  2026-12-07T01:00:00Z
+"
+    );
+    let within = said("2026-12-06T23:00:00Z");
+    assert!(within.contains("T   2026-12-07T01:00:00Z  -          -"), "{within}");
+    assert_eq!(good(&target("U", "")).table.describe_windows(0), "");
 }

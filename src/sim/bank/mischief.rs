@@ -3,7 +3,7 @@
 //! This file decides what each magic value does to an answer. It must not know what a good answer
 //! is.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -28,6 +28,8 @@ pub enum Mischief {
     Status(u16),
     /// `sim-retry-after-7`: 503, to be tried again in so many seconds.
     RetryAfter(u64),
+    /// `sim-busy-until-7`: 429, to be tried again at a date, so many seconds behind its own.
+    BusyUntil(u64),
     /// `sim-delay-4000`: the good answer, after so many milliseconds.
     Delay(u64),
     /// `sim-drip-100`: the head at once, the body with so many milliseconds between its bytes.
@@ -81,6 +83,7 @@ impl Mischief {
             ("status", _) => status().map(Self::Status),
             ("html", _) => status().map(Self::Html),
             ("retry-after", Some(seconds)) => Some(Self::RetryAfter(seconds)),
+            ("busy-until", Some(seconds)) => Some(Self::BusyUntil(seconds)),
             ("delay", Some(millis)) => Some(Self::Delay(millis)),
             ("drip", Some(millis)) => Some(Self::Drip(millis)),
             (_, Some(_)) => None,
@@ -126,6 +129,16 @@ impl Mischief {
             Self::Status(status) => oauth_error(good, status),
             Self::RetryAfter(seconds) => {
                 oauth_error(good, 503).with("Retry-After", seconds.to_string())
+            }
+            Self::BusyUntil(seconds) => {
+                // The bank's clock is far off: what counts is how its two dates differ.
+                let date = |seconds| {
+                    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+                    httpdate::fmt_http_date(moment)
+                };
+                oauth_error(good, 429)
+                    .with("Date", date(784_111_777))
+                    .with("Retry-After", date(784_111_777 + seconds))
             }
             Self::Html(status) => Answer { status: parse_status(status), ..good }
                 .set("Content-Type", "text/html; charset=utf-8")
@@ -199,6 +212,7 @@ mod tests {
         for (value, mischief) in [
             ("sim-status-503", Mischief::Status(503)),
             ("sim-retry-after-7", Mischief::RetryAfter(7)),
+            ("sim-busy-until-7", Mischief::BusyUntil(7)),
             ("sim-delay-4000", Mischief::Delay(4000)),
             ("sim-html-500", Mischief::Html(500)),
             ("sim-reset-mid", Mischief::ResetMid),

@@ -37,6 +37,15 @@ impl ServerTls {
         Self::build(vec![identity.cert().clone()], identity.key(), None)
     }
 
+    /// As [`ServerTls::one_sided`], with TLS 1.2 alone.
+    ///
+    /// # Errors
+    /// As [`ServerTls::mutual`].
+    pub fn one_sided_tls12(identity: &Identity) -> Result<Self, PkiError> {
+        let chain = vec![identity.cert().clone()];
+        Self::build_of(&[&rustls::version::TLS12], chain, identity.key(), None)
+    }
+
     /// As [`ServerTls::mutual`], from PEM files.
     ///
     /// # Errors
@@ -52,9 +61,18 @@ impl ServerTls {
         key: PrivateKeyDer<'static>,
         client_ca: Option<&CertificateDer<'static>>,
     ) -> Result<Self, PkiError> {
+        Self::build_of(rustls::DEFAULT_VERSIONS, chain, key, client_ca)
+    }
+
+    fn build_of(
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        client_ca: Option<&CertificateDer<'static>>,
+    ) -> Result<Self, PkiError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?;
+            .with_protocol_versions(versions)?;
         let builder = match client_ca {
             None => builder.with_no_client_auth(),
             Some(ca) => {

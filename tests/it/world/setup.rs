@@ -3,8 +3,10 @@
 //! This file decides the defaults. It must not know what they are tested for.
 
 use std::fs;
+use std::sync::Arc;
 
 use corgate::edge;
+use corgate::edge::names::{Names, SystemNames};
 use corgate::routes::{self, Colour, RouteTable, SystemSources};
 use corgate::sim::bank::Bank;
 
@@ -24,6 +26,7 @@ pub(crate) struct Setup {
     more: String,
     bank: Option<Bank>,
     edit: Option<Edit>,
+    names: Arc<dyn Names>,
 }
 
 /// A change of the table after it was loaded.
@@ -44,6 +47,7 @@ impl Setup {
             more: none(),
             bank: None,
             edit: None,
+            names: Arc::new(SystemNames),
         }
     }
 
@@ -111,11 +115,17 @@ impl Setup {
         Self { edit: Some(Box::new(edit)), ..self }
     }
 
+    /// Another resolver than the system's.
+    pub(crate) fn names(self, names: Arc<dyn Names>) -> Self {
+        Self { names, ..self }
+    }
+
     fn text(&self, bank: &Bank) -> String {
         let Self { gateway, tls, limits, api, contract, client, target, more, .. } = self;
         let place = format!("\"https://127.0.0.1:{}\"", bank.address().port());
         let upstream = self.upstream.as_ref().unwrap_or(&place);
         let client = entry(1, client);
+        let workers = if gateway.contains("workers") { "" } else { "workers = 1" };
         let own_drain = gateway.contains("drain_timeout");
         let drain = if own_drain { "" } else { "drain_timeout = \"2s\"" };
         format!(
@@ -123,7 +133,7 @@ impl Setup {
 [gateway]
 listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
-workers = 1
+{workers}
 {drain}
 {gateway}
 [gateway.tls]
@@ -178,7 +188,7 @@ allow_private_addresses = true
         if let Some(edit) = self.edit {
             edit(&mut table);
         }
-        let running = edge::start(table).unwrap();
+        let running = edge::start_with_names(table, self.names).unwrap();
         World { bank, notes: Notes::default(), running: Some(running), folder }
     }
 }
