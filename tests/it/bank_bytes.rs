@@ -108,9 +108,9 @@ refused_bytes! {
     a_coding_that_nobody_asked_for:
         format!("{OK}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n")
         => response_malformed;
-    a_chunk_size_that_is_none: format!("{CHUNKED}zz\r\n{{}}\r\n0\r\n\r\n") => response_truncated;
+    a_chunk_size_that_is_none: format!("{CHUNKED}zz\r\n{{}}\r\n0\r\n\r\n") => response_malformed;
     a_chunk_size_beyond_any: format!("{CHUNKED}ffffffffffffffffff\r\n{{}}")
-        => response_truncated;
+        => response_malformed;
     a_chunk_that_ends_early: format!("{CHUNKED}20\r\n{{}}") => response_truncated;
     chunks_without_their_last: format!("{CHUNKED}2\r\n{{}}\r\n") => response_truncated;
     a_body_shorter_than_its_length: format!("{OK}Content-Length: 20\r\n\r\n{{}}")
