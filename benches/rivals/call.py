@@ -31,10 +31,11 @@ class Call:
         """As lines, without those that belong to the connection."""
         return [f"{name}: {value}" for name, value in self.headers]
 
-    def write(self, folder, name):
+    def write(self, folder, name, close=False):
         """Writes it for wrk, h2load and oha; returns the files of its header and its body."""
         head, body = folder / f"{name}.head", folder / f"{name}.body"
-        head.write_text("".join(line + "\n" for line in self.header_lines()))
+        head.write_text("".join(
+            line + "\n" for line in self.header_lines() + ["Connection: close"] * close))
         body.write_text(self.body)
         return head, body
 

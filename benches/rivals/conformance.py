@@ -43,6 +43,8 @@ class Recorder:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Answer)
+        # A proxy may reset an idle connection when it leaves; that is nobody's business here.
+        self.server.handle_error = lambda *_: None
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self):

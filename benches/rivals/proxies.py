@@ -8,7 +8,6 @@ import os
 import pathlib
 import re
 import ssl
-import subprocess
 
 import call
 import tools
@@ -17,6 +16,8 @@ CONFIGS = pathlib.Path(__file__).with_name("configs")
 FAST, SLOW = 1_000_000, 1
 # How many connections to one bank each proxy may keep idle.
 IDLE = 256
+# nginx looks through all its upstream blocks at each call: beyond so many, Lua finds the peer.
+BLOCKS_MAX = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,12 +113,13 @@ class Corgate(Proxy):
             if bank.secured:
                 banks.append(f'tls = {{ ca = "{certs}/banks-ca.pem", cert = "{certs}/hub.pem", '
                              f'key = "{certs}/hub.key", server_name = "localhost" }}')
-        config = self.filled("corgate.toml", CLIENTS="\n".join(entries), TARGETS="\n".join(banks))
+        config = self.filled("corgate.toml", CLIENTS="\n".join(entries), TARGETS="\n".join(banks),
+                             LIMITS="")
         return [self.binary, "run", "--config", config]
 
     @classmethod
     def version(cls):
-        return subprocess.run([cls.binary, "--version"], capture_output=True, text=True).stdout.strip()
+        return tools.version("corgate", cls.binary)
 
 
 class HAProxy(Proxy):
@@ -159,10 +161,19 @@ class Nginx(Proxy):
         self.filled("nginx_contract.lua")
         upstreams, targets = [], []
         for number, bank in enumerate(self.banks):
+            if len(self.banks) > BLOCKS_MAX:
+                continue
             scheme = "https" if bank.secured else "http"
             upstreams.append(f"    upstream b{number} {{ server 127.0.0.1:{bank.port}; "
                              f"keepalive {IDLE}; keepalive_requests 1000000000; }}")
             targets.append(f"{bank.target} {scheme}://b{number};")
+        peers = ""
+        if len(self.banks) > BLOCKS_MAX:
+            upstreams = ["    upstream banks { server 0.0.0.1; balancer_by_lua_block "
+                         f"{{ contract.balance() }} keepalive {IDLE}; "
+                         "keepalive_requests 1000000000; }"]
+            targets = [f"{bank.target} http://banks;" for bank in self.banks]
+            peers = "".join(f'["{bank.target}"]={bank.port},' for bank in self.banks)
         self.table("nginx-targets.map", targets)
         for name, wanted in (("fast", FAST), ("slow", SLOW)):
             self.table(f"nginx-{name}.map", (f"{c} {c};" for c, rate in clients().items()
@@ -172,7 +183,8 @@ class Nginx(Proxy):
         permits = "".join(f'["{c}/{t}"]=true,\n' for c, t in self.permits())
         known = "".join(f"{c}=true," for c in clients())
         self.table("contract_tables.lua", [
-            f"return {{ clients = {{{known}}}, permits = {{{permits}}} }}"])
+            f"return {{ clients = {{{known}}}, permits = {{{permits}}}, "
+            f"ports = {{{peers}}} }}"])
         user = "user root;\n" if os.geteuid() == 0 else ""
         config = self.filled("nginx.conf", UPSTREAMS="\n".join(upstreams), USER=user,
                              MODULES=pathlib.Path(tools.find("nginx-lua")).parent)

@@ -4,6 +4,7 @@ Decides where each tool is. It must not know what they are used for.
 """
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -46,10 +47,10 @@ def missing():
     return lacks
 
 
-def install():
+def install(wanted=None):
     """Installs what is missing where that asks nobody: Debian as root, PyPI into a venv, crates.io
-    into target/. A failure is told and leaves the tool missing."""
-    absent = {name for name, _ in missing()}
+    into target/. A failure is told and leaves the tool missing. `wanted`: these and no others."""
+    absent = {name for name, _ in missing() if wanted is None or name in wanted}
     packages = [PACKAGES[name] for name in PACKAGES if name in absent]
     if packages and os.geteuid() == 0 and shutil.which("apt-get"):
         apt(packages)
@@ -87,9 +88,9 @@ def attempt(what, *commands, env=None):
             return
 
 
-def version(name):
-    """One line of what a tool says of itself."""
+def version(name, path=None):
+    """The version that a tool says of itself."""
     flag = {"nginx": "-v", "haproxy": "-v", "wrk": "-v", "openssl": "version"}.get(name, "--version")
-    done = subprocess.run([find(name), flag], capture_output=True, text=True)
-    lines = (done.stdout + done.stderr).strip().splitlines()
-    return lines[0].strip() if lines else "?"
+    done = subprocess.run([path or find(name), flag], capture_output=True, text=True)
+    numbers = re.search(r"[0-9]+\.[0-9]+\.[0-9]+[^\s/]*", done.stdout + done.stderr)
+    return numbers[0] if numbers else "?"

@@ -61,17 +61,20 @@ class World:
 
     def start(self, name, command, cores, stdout=None):
         """Starts a process on these cores; what it says goes to files in the folder."""
-        def settle():
-            os.sched_setaffinity(0, cores)
-            # If this script is killed outright, its children go too.
-            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         with open(stdout or self.folder / f"{name}.out", "wb") as out, \
                 open(self.folder / f"{name}.err", "wb") as err:
             self.children[name] = subprocess.Popen([str(word) for word in command], stdout=out,
-                                                   stderr=err, preexec_fn=settle)
+                                                   stderr=err,
+                                                   preexec_fn=lambda: self.settle(cores))
         return self.children[name]
+
+    def settle(self, cores):
+        """In a child before it becomes what it is: its cores, its files, and that it goes with
+        this script even if that is killed outright."""
+        os.sched_setaffinity(0, cores)
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     def wait_for(self, name, port, seconds=30):
         """Until a child listens. Says what it said if it does not."""
@@ -143,11 +146,13 @@ def cpu_seconds(pid):
 
 
 def resident_bytes(pid):
-    """Resident memory of a process and its children. What they share counts once for each."""
-    total = 0
+    """Resident memory of a process and its children: all of the largest, and of the others what is
+    theirs alone, because a worker shares with its master what it was born with."""
+    found = []
     for each in processes(pid):
         with contextlib.suppress(OSError):
-            for line in pathlib.Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Rss:"):
-                    total += int(line.split()[1]) * 1024
-    return total
+            lines = pathlib.Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()[1:]
+            sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+            found.append((sizes["Rss"], sizes["Private_Clean"] + sizes["Private_Dirty"]))
+    found.sort(reverse=True)
+    return sum(size[0] for size in found[:1]) + sum(size[1] for size in found[1:])
