@@ -1,7 +1,8 @@
 -- What wrk sends. The call comes from files that benches/rivals writes:
 --   CALL_HEADERS  lines of "Name: value"      CALL_BODY  the form, byte for byte
 --   CALL_PAIRS    lines of "client target": the calls then go round among these (if set)
---   CALL_PAUSE    mean pause of a connection between two calls, in ms (if set)
+--   CALL_PAUSE    mean pause of a connection between two calls, in ms (if set); before the first
+--                 call of CALL_CONNECTIONS it is longer by CALL_FIRST_AFTER, so that all stand
 local path = "/consent-flow/v2/oauth/token"
 local body = io.open(os.getenv("CALL_BODY"), "rb"):read("*a")
 local headers = {}
@@ -34,5 +35,10 @@ end
 
 local pause = tonumber(os.getenv("CALL_PAUSE") or "")
 if pause then
-    function delay() return math.random(0, 2 * pause) end
+    local first = tonumber(os.getenv("CALL_FIRST_AFTER"))
+    local connections = tonumber(os.getenv("CALL_CONNECTIONS"))
+    function delay()
+        connections = connections - 1
+        return math.random(0, 2 * pause) + (connections >= 0 and first or 0)
+    end
 end

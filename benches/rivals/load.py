@@ -1,15 +1,17 @@
 """The load generators: wrk and h2load as fast as they can, oha at a fixed rate.
 
 Each call here is one round; a round with one wrong answer is void. oha's figures are corrected for
-coordinated omission: its schedule does not wait for answers, and a call's latency is taken from when
-the schedule released it, not from when a connection was free to send it. What oha itself oversleeps
-is not held against the proxy.
+coordinated omission: its schedule does not wait for answers, and a call's latency is taken from
+when the schedule released it, not from when a connection was free to send it. What oha itself
+oversleeps is not held against the proxy.
 """
 import csv
 import dataclasses
 import io
 import os
+import pathlib
 import re
+import signal
 import subprocess
 
 import call
@@ -37,6 +39,8 @@ class Round:
     # Part of a core that the proxy had, 0 to 1 for a proxy of one thread.
     busy: float
     resident: int
+    # Part of the proxy's core that others had meanwhile.
+    others: float
 
     @property
     def cpu_us(self):
@@ -57,27 +61,33 @@ class Loader:
 
     def saturate(self, scene, proxy, seconds):
         """One round as fast as it goes."""
-        before = worlds.cpu_seconds(proxy.pid)
+        cores = self.world.proxy_cores
+        before, core_before = worlds.cpu_seconds(proxy.pid), worlds.core_seconds(cores)
         run = self.h2load if scene.generator == "h2load" else self.wrk
         done, lasted = run(scene, proxy, seconds)
-        after = worlds.cpu_seconds(proxy.pid)
+        after, core_after = worlds.cpu_seconds(proxy.pid), worlds.core_seconds(cores)
         if not done:
             raise Void("no call was answered")
         user, system = (1e6 * (b - a) / done for a, b in zip(before, after))
-        return Round(done, lasted, user, system, (user + system) * done / 1e6 / lasted,
-                     worlds.resident_bytes(proxy.pid))
+        busy = (user + system) * done / 1e6 / lasted
+        others = max(0, (core_after - core_before) / lasted - busy)
+        return Round(done, lasted, user, system, busy, worlds.resident_bytes(proxy.pid), others)
 
-    def wrk(self, scene, proxy, seconds, connections=CONNECTIONS, pause=None, meanwhile=None):
-        """wrk on one thread; returns calls and seconds. `meanwhile` is called when it runs."""
+    def wrk(self, scene, proxy, seconds, connections=CONNECTIONS, pause=None, first_after=0,
+            meanwhile=None):
+        """wrk on one thread; returns calls and seconds. With `meanwhile`, that is called while wrk
+        runs, and wrk ends when it returns."""
         head, body = self.written(scene)
         env = {"CALL_HEADERS": str(head), "CALL_BODY": str(body)}
         if scene.pairs:
             env["CALL_PAIRS"] = str(self.world.folder / f"{scene.key}.pairs")
         if pause:
-            env["CALL_PAUSE"] = str(pause)
+            env |= {"CALL_PAUSE": str(pause), "CALL_CONNECTIONS": str(connections),
+                    "CALL_FIRST_AFTER": str(first_after)}
         scheme = "http" if scene.listener == "plain" else "https"
-        command = [tools.find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "8s",
-                   "-s", tools.TOP / "benches" / "rivals" / "call.lua",
+        command = [tools.find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s",
+                   "--timeout", "60s" if meanwhile else "8s",
+                   "-s", pathlib.Path(__file__).with_name("call.lua"),
                    f"{scheme}://{HOST}:{proxy.ports[scene.listener]}"]
         out, err = self.run(command, seconds, {**env, **self.tls(scene)}, meanwhile)
         done = int(found(r"(\d+) requests in", out))
@@ -132,7 +142,8 @@ class Loader:
         if scheme == "https":
             command += ["--cacert", certs / "hub-ca.pem"]
         if scene.certified:
-            command += ["--cert", certs / f"{call.CLIENT}.pem", "--key", certs / f"{call.CLIENT}.key"]
+            command += ["--cert", certs / f"{call.CLIENT}.pem",
+                        "--key", certs / f"{call.CLIENT}.key"]
         command.append(f"{scheme}://{HOST}:{proxy.ports[scene.listener]}{call.PATH}")
         out, _ = self.run(command, seconds, {})
         answers = list(csv.DictReader(io.StringIO(out)))
@@ -155,6 +166,7 @@ class Loader:
         try:
             if meanwhile:
                 meanwhile()
+                child.send_signal(signal.SIGINT)
             out, err = child.communicate(timeout=seconds + 20)
         except BaseException as broken:
             child.kill()

@@ -3,6 +3,7 @@
 Each gets the same clients, banks, certificates and limits. It must not know what is measured.
 """
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -29,6 +30,17 @@ class Bank:
     permitted: bool = True
 
 
+@functools.cache
+def read(template):
+    """A template's text."""
+    return (CONFIGS / template).read_text()
+
+
+def filled(text, values):
+    """A text with its @NAMES@ filled in; all of them have to be known."""
+    return re.sub("@([A-Z][A-Z_0-9]+)@", lambda found: str(values[found[1]]), text)
+
+
 class Proxy:
     """What all have: ports, a folder's files, a process."""
     name = title = ""
@@ -42,15 +54,17 @@ class Proxy:
         self.ports = {scene: world.port() for scene in ("plain", "tls", "mtls", "admin")}
         self.stdout = None
 
-    def filled(self, template, **values):
-        """A template with its @NAMES@ filled in, written to the folder."""
+    def text(self, template, **values):
+        """A template with its @NAMES@ filled in."""
         values = {**{f"{name.upper()}_PORT": port for name, port in self.ports.items()},
                   "CERTS": self.world.certs, "FOLDER": self.folder, "LOG": self.log,
                   "CLIENTS_CA": self.world.certs / "clients-ca.pem", **values}
-        text = (CONFIGS / template).read_text()
-        text = re.sub("@([A-Z_0-9]+)@", lambda found: str(values.get(found[1], found[0])), text)
+        return filled(read(template), values)
+
+    def filled(self, template, **values):
+        """The same, written to the folder."""
         path = self.folder / template
-        path.write_text(text)
+        path.write_text(self.text(template, **values))
         return path
 
     def table(self, name, lines):
@@ -207,55 +221,30 @@ class Envoy(Proxy):
             "FINGERPRINTS = {" + ",".join(f'["{self.fingerprint(c, "sha256")}"]="{c}"'
                                           for c in clients()) + "}",
             (CONFIGS / "envoy_contract.lua").read_text())))
-        descriptors = "\n".join(
-            f"              - {{ entries: [{{ key: client, value: {client} }}], token_bucket: "
-            f"{{ max_tokens: {rate}, tokens_per_fill: {rate}, fill_interval: 1s }} }}"
-            for client, rate in clients().items())
-        routes = "\n".join(
-            f"                      {bank.target}: {{ action: {{ name: r, typed_config: "
-            '{ "@type": type.googleapis.com/envoy.config.route.v3.Route, match: { prefix: "/" }, '
-            f"route: {{ cluster: b{number}, prefix_rewrite: /oauth/token, timeout: 8s }} }} }} }}"
-            # The path is checked before, so the prefix to replace is all of it.
-            .replace('prefix: "/"', f"prefix: {call.PATH}")
+        limits = "".join(self.text("envoy-limit.yaml", CLIENT=client, RATE=rate)
+                         for client, rate in clients().items())
+        # The path is checked before, so the prefix that a route replaces is all of it.
+        routes = "".join(self.text("envoy-route.yaml", TARGET=bank.target, NUMBER=number,
+                                   PATH=call.PATH) for number, bank in enumerate(self.banks))
+        listeners = "".join(
+            self.text("envoy-listener.yaml", NAME=name, PORT=self.ports[name], CONTRACT=contract,
+                      DESCRIPTORS=limits, ROUTES=routes, TRANSPORT=self.transport(name))
+            for name in ("plain", "tls", "mtls"))
+        clusters = "".join(
+            self.text("envoy-cluster.yaml", NUMBER=number, BANK_PORT=bank.port)
+            + (self.text("envoy-cluster-tls.yaml") if bank.secured else "")
             for number, bank in enumerate(self.banks))
-        listeners = []
-        for name in ("plain", "tls", "mtls"):
-            listeners.append(self.filled(
-                "envoy-listener.yaml", NAME=name, PORT=self.ports[name], CONTRACT=contract,
-                DESCRIPTORS=descriptors, ROUTES=routes, TRANSPORT=self.transport(name)).read_text())
-        clusters = "\n".join(self.cluster(number, bank) for number, bank in enumerate(self.banks))
-        config = self.filled("envoy.yaml", LISTENERS="".join(listeners), CLUSTERS=clusters)
+        config = self.filled("envoy.yaml", LISTENERS=listeners, CLUSTERS=clusters)
         return [tools.find("envoy"), "-c", config, "--concurrency", "1", "--disable-hot-restart",
                 "-l", "error", "--file-flush-interval-msec", "1000"]
 
-    def transport(self, name):
-        if name == "plain":
+    def transport(self, listener):
+        """A listener's TLS."""
+        if listener == "plain":
             return ""
-        certs = self.world.certs
-        asks = (f"require_client_certificate: true, " if name == "mtls" else "")
-        ca = (f", validation_context: {{ trusted_ca: {{ filename: {certs}/clients-ca.pem }} }}"
-              if name == "mtls" else "")
-        return ('      transport_socket: { name: envoy.transport_sockets.tls, typed_config: { "@type":'
-                " type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext, "
-                f"{asks}common_tls_context: {{ alpn_protocols: [h2, http/1.1], tls_params: "
-                "{ tls_minimum_protocol_version: TLSv1_3, ecdh_curves: [X25519, P-256] }, "
-                f"tls_certificates: [{{ certificate_chain: {{ filename: {certs}/edge.pem }}, "
-                f"private_key: {{ filename: {certs}/edge.key }} }}]{ca} }} }} }}\n")
-
-    def cluster(self, number, bank):
-        certs = self.world.certs
-        tls = ("" if not bank.secured else
-               ', transport_socket: { name: envoy.transport_sockets.tls, typed_config: { "@type": '
-               "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, "
-               "sni: localhost, common_tls_context: { tls_params: { tls_maximum_protocol_version: "
-               "TLSv1_3 }, tls_certificates: [{ certificate_chain: { filename: "
-               f"{certs}/hub.pem }}, private_key: {{ filename: {certs}/hub.key }} }}], "
-               f"validation_context: {{ trusted_ca: {{ filename: {certs}/banks-ca.pem }} }} }} }} }}")
-        wide = "{ max_connections: 100000, max_pending_requests: 100000, max_requests: 100000 }"
-        return (f"  - {{ name: b{number}, type: STATIC, connect_timeout: 1s, load_assignment: "
-                f"{{ cluster_name: b{number}, endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: "
-                "{ socket_address: { address: 127.0.0.1, port_value: "
-                f"{bank.port} }} }} }} }}] }}] }}, circuit_breakers: {{ thresholds: [{wide}] }}{tls} }}")
+        certified = listener == "mtls"
+        return self.text("envoy-tls.yaml", CERTIFIED=str(certified).lower()) + (
+            self.text("envoy-tls-clients.yaml") if certified else "")
 
     @classmethod
     def version(cls):
@@ -280,15 +269,12 @@ class SharedBank:
             path = world.folder / name.lower()
             path.write_text(call.answer(size))
             answers[name] = path
-        text = (CONFIGS / "bank.cfg").read_text()
         values = {"BANK_PORT": self.port, "BANK_TLS_PORT": self.tls_port, **answers,
                   "BANK_PEM": world.certs / "alpine.both", "HUB_CA": world.certs / "hub-ca.pem"}
-        for name, value in values.items():
-            text = text.replace(f"@{name}@", str(value))
-        (world.folder / "bank.cfg").write_text(text)
+        (world.folder / "bank.cfg").write_text(filled(read("bank.cfg"), values))
 
     def start(self):
         """Starts it beside the load."""
-        self.world.start("bank", [tools.find("haproxy"), "-db", "-f", self.world.folder / "bank.cfg"],
-                         self.world.load_cores)
+        command = [tools.find("haproxy"), "-db", "-f", self.world.folder / "bank.cfg"]
+        self.world.start("bank", command, self.world.load_cores)
         self.world.wait_for("bank", self.port)

@@ -46,6 +46,12 @@ def how(result):
             "medians; ")
     text += ("proxies on one core, load and bank on the other."
              if result["machine"]["cores"] > 1 else "everything on one core.")
+    others = [got["others"] for figures in result["figures"].values()
+              for got in figures.values() if "others" in got]
+    if others and result["machine"]["cores"] > 1:
+        # Beyond a few in a hundred, the figures are those of a crowd.
+        share = 100 * statistics.median(others)
+        text += f" Others had {share:.0f} % of the proxies' core meanwhile."
     return text
 
 

@@ -23,8 +23,8 @@ class Rounds:
         return time.monotonic() + seconds + 1 < self.deadline
 
     def saturate(self, scenes, proxies, count, seconds):
-        """Rounds as fast as it goes. Round 0 warms up and does not count."""
-        for number in range(count + 1):
+        """Rounds as fast as it goes. Round 0 warms up and does not count; one alone is cold."""
+        for number in range(0 if count > 1 else 1, count + 1):
             lasts = seconds if number else 1
             for scene in scenes:
                 for proxy in turned(proxies[scene.many], number):
@@ -90,6 +90,7 @@ class Rounds:
                 "rate": statistics.median(each.rate for each in got),
                 "busy": statistics.median(each.busy for each in got),
                 "resident": got[-1].resident, "rounds": len(got),
+                "others": statistics.median(each.others for each in got),
             }
         for key, got in self.open.items():
             figures.setdefault(key, {})["latency_ms"] = [

@@ -28,10 +28,17 @@ import world as worlds
 HERE = pathlib.Path(__file__).resolve().parent
 README = tools.TOP / "README.md"
 # Calls a second where connections are counted: most of them are idle, as clients' are.
-STEADY = 5000
+STEADY = 2000
+# How long all connections may take to stand, and the longest round of wrk, in seconds.
+STAND_SECONDS = 40
 # So many targets are called, evenly from the table: a target's first call has to connect.
 CALLED = 100
-LIMITS = "[gateway.limits]\nconnections_max = 12000\nconnections_per_address_max = 12000\n"
+LIMITS = """[gateway.limits]
+connections_max = 12000
+connections_per_address_max = 12000
+handshakes_max = 10000
+handshake_timeout = "30s"
+"""
 
 
 class Sized(proxies.Corgate):
@@ -52,19 +59,19 @@ class Sized(proxies.Corgate):
         banks = [
             f'[[target]]\nid = "{target}"\nupstream = "http://127.0.0.1:{self.bank_port}"\n'
             "insecure_plain_upstream = true\nallow_private_addresses = true\n"
-            for target in self.targets]
+            "concurrency = 9000\n" for target in self.targets]
         config = self.filled("corgate.toml", CLIENTS="\n".join(entries), LIMITS=LIMITS,
                              TARGETS="\n".join(banks))
         return [self.binary, "run", "--config", config]
 
     def metric(self, name):
-        """The sum of a metric's rows."""
+        """The sum of a metric's rows; 0 if it has none yet."""
         admin = http.client.HTTPConnection("127.0.0.1", self.ports["admin"], timeout=5)
         admin.request("GET", "/metrics")
         text = admin.getresponse().read().decode()
         admin.close()
         rows = re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+]+)$", text, re.M)
-        if not rows:
+        if f"# TYPE {name.removesuffix('_total')} " not in text:
             raise RuntimeError(f"no metric {name}")
         return sum(map(float, rows))
 
@@ -84,24 +91,45 @@ class Point:
 
     def take(self, loader, seconds):
         """A round: CPU and calls while all connections stand, from corgate's own counters."""
-        settle = 1 + self.connections // (800 if self.scene.listener == "tls" else 4000)
         found = []
+        # Time for the connections to be made, in ms, before the first of them calls.
+        first_after = self.connections if self.scene.listener == "tls" else self.connections / 5
+
+        handshakes = self.proxy.metric("corgate_handshakes_total")
 
         def meanwhile():
-            time.sleep(settle)
-            standing = self.proxy.metric("corgate_connections_open")
+            standing = self.until_standing(handshakes)
+            # Until each connection has called at least once, and has what memory it takes.
+            time.sleep(1 + 2 * (self.pause or 0) / 1000 + first_after / 1000)
             before = self.sample()
             time.sleep(seconds)
             after = self.sample()
             done, user, system = (b - a for a, b in zip(before, after))
+            done = max(done, 1)
             found.append((1e6 * user / done, 1e6 * system / done,
                           worlds.resident_bytes(self.proxy.pid), done / seconds, standing))
-        loader.wrk(self.scene, self.proxy, settle + seconds + 2, self.connections, self.pause,
-                   meanwhile)
+        loader.wrk(self.scene, self.proxy, self.longest(seconds), self.connections,
+                   self.pause, first_after, meanwhile)
         if found[0][4] < self.connections:
             raise load.Void(f"{found[0][4]:.0f} of {self.connections} connections stood")
         self.rounds.append(found[0])
         return found[0]
+
+    def until_standing(self, handshakes):
+        """Waits until all connections are open, their handshakes done; how many are."""
+        end = time.monotonic() + STAND_SECONDS
+        while True:
+            standing = self.proxy.metric("corgate_connections_open")
+            if self.scene.listener == "tls":
+                done = self.proxy.metric("corgate_handshakes_total") - handshakes
+                standing = min(standing, done)
+            if standing >= self.connections or time.monotonic() > end:
+                return standing
+            time.sleep(0.2)
+
+    def longest(self, seconds):
+        """The longest that a round of wrk may take; it is ended sooner."""
+        return STAND_SECONDS + seconds + 5 + int(3 * (self.pause or 0) / 1000)
 
     def sample(self):
         """Answers so far, and CPU so far."""
@@ -172,7 +200,9 @@ def measure(args):
             for point in made:
                 print(f"starting corgate for {point.count:,} {unit}", flush=True)
                 point.start()
-            for number in range(args.rounds + 1):
+            # A crowd of connections has its time to settle in each round.
+            numbers = range(1, 1 + min(2, args.rounds)) if made[0].pause else range(args.rounds + 1)
+            for number in numbers:
                 for point in made:
                     rounds_in_time(point, loader, args, number, curve, deadline)
             for point in made:
@@ -204,10 +234,10 @@ def main():
     parser.add_argument("--most", type=int, default=10**6, help="no point beyond this size")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=7.5, help="ends after so long")
+    parser.add_argument("--minutes", type=float, default=7.8, help="ends after so long")
     parser.add_argument("--corgate", default=proxies.Corgate.binary, help="its release build")
-    parser.add_argument("--install", action="store_true", help="install what is missing, if allowed")
-    parser.add_argument("--out", type=pathlib.Path, default=tools.KEEP, help="folder of JSON and SVG")
+    parser.add_argument("--install", action="store_true", help="install what is missing")
+    parser.add_argument("--out", type=pathlib.Path, default=tools.KEEP, help="folder of the files")
     parser.add_argument("--readme", action="store_true", help="write README's tables and the chart")
     parser.add_argument("--from", dest="source", help="measure nothing: take this JSON")
     args = parser.parse_args()

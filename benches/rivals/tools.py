@@ -90,7 +90,7 @@ def attempt(what, *commands, env=None):
 
 def version(name, path=None):
     """The version that a tool says of itself."""
-    flag = {"nginx": "-v", "haproxy": "-v", "wrk": "-v", "openssl": "version"}.get(name, "--version")
+    flag = "-v" if name in ("nginx", "haproxy") else "--version"
     done = subprocess.run([path or find(name), flag], capture_output=True, text=True)
     numbers = re.search(r"[0-9]+\.[0-9]+\.[0-9]+[^\s/]*", done.stdout + done.stderr)
     return numbers[0] if numbers else "?"

@@ -43,8 +43,8 @@ class World:
         subprocess.run(["sh", tools.TOP / "certs" / "make.sh", self.certs], check=True,
                        stdout=subprocess.DEVNULL)
         for name in ("edge", "alpine", "hub"):
-            both = (self.certs / f"{name}.pem").read_text() + (self.certs / f"{name}.key").read_text()
-            (self.certs / f"{name}.both").write_text(both)
+            both = [(self.certs / f"{name}.{kind}").read_text() for kind in ("pem", "key")]
+            (self.certs / f"{name}.both").write_text("".join(both))
         subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", self.folder / "client_tls.so",
                         pathlib.Path(__file__).with_name("client_tls.c"), "-ldl"], check=True)
 
@@ -143,6 +143,17 @@ def cpu_seconds(pid):
             stat = pathlib.Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
             user, system = user + int(stat[11]), system + int(stat[12])
     return user / TICKS, system / TICKS
+
+
+def core_seconds(cores):
+    """How long these cores worked so far, for whomever."""
+    total = 0
+    for line in pathlib.Path("/proc/stat").read_text().splitlines():
+        name, *times = line.split()
+        if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in cores:
+            # user, nice, system, then idle and iowait, then irq, softirq, steal.
+            total += sum(map(int, times[:3] + times[5:8]))
+    return total / TICKS
 
 
 def resident_bytes(pid):

@@ -73,7 +73,8 @@ local function media_rules(head)
             "WWW-Authenticate", "Basic")
     end
     local accept, kind = head.accept, head["content-type"]
-    if type(accept) == "string" and not find(lower(accept), [[application/json|application/\*|\*/\*]]) then
+    local json = [[application/json|application/\*|\*/\*]]
+    if type(accept) == "string" and not find(lower(accept), json) then
         return refuse(406, "invalid_request", "response is only available as application/json")
     elseif type(kind) ~= "string"
         or not find(lower(kind), "^application/x-www-form-urlencoded *(;|$)") then
