@@ -148,7 +148,7 @@ def scale_markdown(result):
                 for point in curve["points"]]
         parts += [curve["what"], table([curve["unit"], "µs a call", "of which user",
                                         "resident memory", "start"], rows)]
-        parts += [f"- {note}" for note in curve["notes"]]
+        parts += ["\n".join(f"- {note}" for note in curve["notes"])] if curve["notes"] else []
     return "\n\n".join(parts)
 
 

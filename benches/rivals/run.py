@@ -171,9 +171,10 @@ def publish(args, result):
         (args.out / name).write_text(text)
     print(f"\n{args.out}/rivals.json, {args.out}/rivals.svg")
     if args.readme:
-        shutil.copy(args.out / "rivals.svg", HERE / "measured.svg")
-        report.write_between(README, "rivals", words)
-        print(f"{README}, {HERE}/measured.svg")
+        shutil.copy(args.out / "rivals.svg", HERE / "rivals.svg")
+        picture = "![CPU time for a call, by scene and proxy](benches/rivals/rivals.svg)"
+        report.write_between(README, "rivals", f"{picture}\n\n{words}")
+        print(f"{README}, {HERE}/rivals.svg")
 
 
 def main():

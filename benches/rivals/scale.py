@@ -82,6 +82,8 @@ class Point:
     def __init__(self, count, proxy, scene, connections, pause):
         self.count, self.proxy, self.scene = count, proxy, scene
         self.connections, self.pause, self.rounds = connections, pause, []
+        # Why its last round does not count.
+        self.void = ""
 
     def start(self):
         """Starts corgate; how long it took until it listens."""
@@ -112,6 +114,8 @@ class Point:
                    self.pause, first_after, meanwhile)
         if found[0][4] < self.connections:
             raise load.Void(f"{found[0][4]:.0f} of {self.connections} connections stood")
+        if self.pause and found[0][3] < 0.8 * STEADY:
+            raise load.Void(f"{STEADY}/s were due, {found[0][3]:.0f}/s came")
         self.rounds.append(found[0])
         return found[0]
 
@@ -208,6 +212,8 @@ def measure(args):
             for point in made:
                 world.stop(point.proxy.id)
             taken = [point.result() for point in made if point.rounds]
+            notes = notes + [f"{point.count:,} {unit}: void, {point.void}." for point in made
+                             if not point.rounds]
             result["curves"].append({"key": curve, "unit": unit, "what": what, "notes": notes,
                                      "points": taken})
     return result
@@ -216,12 +222,14 @@ def measure(args):
 def rounds_in_time(point, loader, args, number, curve, deadline):
     """One round of a point, if there is time; round 0 warms up."""
     seconds = args.seconds if number else 1
-    if time.monotonic() + seconds + 20 > deadline:
-        return print("time is up: no more rounds", flush=True)
+    if time.monotonic() + (point.longest(seconds) if point.pause else seconds + 5) > deadline:
+        point.void = "time was up"
+        return print(f"time is up: no round of {curve} {point.count:,}", flush=True)
     try:
         got = point.take(loader, seconds)
     except load.Void as void:
-        return print(f"void: {curve} {point.count}: {void}", flush=True)
+        point.void = str(void)
+        return print(f"void: {curve} {point.count:,}: {void}", flush=True)
     if not number:
         point.rounds.clear()
     return print(f"round {number}/{args.rounds}  {curve:<16}{point.count:>8,}"
@@ -234,7 +242,7 @@ def main():
     parser.add_argument("--most", type=int, default=10**6, help="no point beyond this size")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=7.8, help="ends after so long")
+    parser.add_argument("--minutes", type=float, default=8, help="ends after so long")
     parser.add_argument("--corgate", default=proxies.Corgate.binary, help="its release build")
     parser.add_argument("--install", action="store_true", help="install what is missing")
     parser.add_argument("--out", type=pathlib.Path, default=tools.KEEP, help="folder of the files")
@@ -260,7 +268,9 @@ def main():
     print(f"\n{args.out}/scale.json, {args.out}/scale.svg")
     if args.readme:
         shutil.copy(args.out / "scale.svg", HERE / "scale.svg")
-        report.write_between(README, "scale", words)
+        picture = "![CPU time for a call, and memory, by size](benches/rivals/scale.svg)"
+        report.write_between(README, "scale", f"{picture}\n\n{words}")
+        print(f"{README}, {HERE}/scale.svg")
 
 
 if __name__ == "__main__":

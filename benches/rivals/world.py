@@ -116,6 +116,8 @@ def world():
     def leave(_signal, _frame):
         sys.exit("stopped")
     signal.signal(signal.SIGTERM, leave)
+    # A shell may have started this with SIGINT ignored.
+    signal.signal(signal.SIGINT, leave)
     made = World()
     try:
         made.prepare()
@@ -123,7 +125,6 @@ def world():
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         made.end()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def processes(pid):
