@@ -41,6 +41,8 @@ class Round:
     resident: int
     # Part of the proxy's core that others had meanwhile.
     others: float
+    # Which round it was.
+    number: int = 0
 
     @property
     def cpu_us(self):

@@ -3,7 +3,11 @@ import os
 import pathlib
 import platform
 import re
+import sys
 import time
+
+# Options that say nothing about what was measured.
+SILENT = ("--install", "--readme", "--corgate", "--out")
 
 
 def described():
@@ -21,6 +25,17 @@ def described():
         "load_average_before": os.getloadavg()[0],
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
+
+
+def command(target):
+    """The command that was given, as `make` has it."""
+    words, skip = [], False
+    for word in sys.argv[1:]:
+        name = word.split("=")[0]
+        if not skip and name not in SILENT:
+            words.append(word)
+        skip = not skip and word in ("--corgate", "--out")
+    return f"make {target}" + (f' ARGS="{" ".join(words)}"' if words else "")
 
 
 def line(machine):

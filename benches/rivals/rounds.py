@@ -17,10 +17,13 @@ class Rounds:
     def __init__(self, loader, say, deadline):
         self.loader, self.say, self.deadline = loader, say, deadline
         self.closed, self.open, self.rates, self.void = {}, {}, {}, {}
+        self.cut_short = False
 
     def in_time(self, seconds):
         """Whether a round of so many seconds still fits."""
-        return time.monotonic() + seconds + 1 < self.deadline
+        fits = time.monotonic() + seconds + 1 < self.deadline
+        self.cut_short = self.cut_short or not fits
+        return fits
 
     def saturate(self, scenes, proxies, count, seconds):
         """Rounds as fast as it goes. Round 0 warms up and does not count; one alone is cold."""
@@ -37,6 +40,7 @@ class Rounds:
                     self.say(f"round {number}/{count}  {scene.key:<12}{proxy.name:<9}"
                              f"{got.cpu_us:8.1f} us/request{got.rate:9.0f}/s")
                     if number:
+                        got.number = number
                         self.closed.setdefault(key, []).append(got)
         return None
 
@@ -99,8 +103,9 @@ class Rounds:
 
     def ratios(self, ours, theirs, scene):
         """Our CPU by theirs, round by round, sorted."""
-        pairs = zip(self.closed.get((scene, ours), []), self.closed.get((scene, theirs), []))
-        return sorted(mine.cpu_us / other.cpu_us for mine, other in pairs)
+        others = {got.number: got for got in self.closed.get((scene, theirs), [])}
+        return sorted(mine.cpu_us / others[mine.number].cpu_us
+                      for mine in self.closed.get((scene, ours), []) if mine.number in others)
 
 
 def turned(proxies, number):

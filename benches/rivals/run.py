@@ -144,8 +144,10 @@ def result_of(args, described, told, asked, taken, skipped):
             nested.setdefault(scene, {})[name] = value
         return nested
     names = [entry["name"] for entry in told]
+    if taken.cut_short:
+        skipped = skipped + [f"what did not fit into {args.minutes:g} minutes"]
     return {
-        "machine": described, "command": "make bench-rivals", "proxies": told, "skipped": skipped,
+        "machine": described, "command": machine.command("bench-rivals"), "proxies": told, "skipped": skipped,
         "settings": {"rounds": args.rounds, "seconds": args.seconds,
                      "latency_rounds": args.latency_rounds,
                      "latency_seconds": args.latency_seconds,
