@@ -147,7 +147,8 @@ def result_of(args, described, told, asked, taken, skipped):
     if taken.cut_short:
         skipped = skipped + [f"what did not fit into {args.minutes:g} minutes"]
     return {
-        "machine": described, "command": machine.command("bench-rivals"), "proxies": told, "skipped": skipped,
+        "machine": described, "command": machine.command("bench-rivals"),
+        "proxies": told, "skipped": skipped,
         "settings": {"rounds": args.rounds, "seconds": args.seconds,
                      "latency_rounds": args.latency_rounds,
                      "latency_seconds": args.latency_seconds,

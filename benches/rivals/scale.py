@@ -190,7 +190,8 @@ CURVES = {
 def measure(args):
     """All curves; returns the result."""
     deadline = time.monotonic() + 60 * args.minutes
-    result = {"machine": machine.described(), "command": machine.command("bench-scale"), "curves": [],
+    result = {"machine": machine.described(), "command": machine.command("bench-scale"),
+              "curves": [],
               "how": f"{args.rounds} interleaved rounds of {args.seconds} s for each point, "
                      "medians; corgate on one core with one worker, load and bank on the other; "
                      "CPU and answers are counted while the round runs."}
