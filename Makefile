@@ -1,7 +1,7 @@
 # The commands that README names. Everything is built by cargo; this file only sees to what cargo
 # can't: a C compiler and cmake, which the TLS and compression libraries are built with.
 
-.PHONY: demo demo-stay test lint bench bench-haproxy hang tools
+.PHONY: demo demo-stay test lint bench bench-rivals bench-scale hang tools
 CARGO ?= cargo
 
 # The story: two simulated banks, the gateway, a client; ends with 0 if all went as expected.
@@ -29,10 +29,17 @@ bench: tools
 	$(CARGO) bench --locked --no-default-features --bench core
 	benches/instructions.sh
 
-# CPU per request beside HAProxy, both with the whole contract: see README.
-bench-haproxy: tools
+# corgate beside HAProxy, nginx and Envoy, all with the whole contract: see README. Installs what is
+# missing where that asks nobody. ARGS="--quick", "--scenes=tls,h2", "--proxies=corgate,haproxy",
+# "--readme", and what else benches/rivals/run.py --help says.
+bench-rivals: tools
 	$(CARGO) build --locked --release
-	python3 benches/haproxy/run.py
+	python3 benches/rivals/run.py --install $(ARGS)
+
+# corgate alone, by targets, clients and connections: see README.
+bench-scale: tools
+	$(CARGO) build --locked --release
+	python3 benches/rivals/scale.py --install $(ARGS)
 
 # p99 of nine banks while the tenth hangs, beside the same without: interleaved rounds, the median.
 hang: tools

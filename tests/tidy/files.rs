@@ -1,9 +1,11 @@
 //! The law of files: each says what it decides, is short, and has a name that says something.
 
-use super::source::{Source, sources};
+use super::source::{Source, scripts, sources};
 
 /// Every folder with Rust of ours.
 const FOLDERS: [&str; 3] = ["benches", "src", "tests"];
+/// Every folder with Python of ours.
+const SCRIPT_FOLDERS: [&str; 1] = ["benches"];
 /// The longest file, in lines.
 const LINES_MAX: usize = 400;
 /// The longest line, in characters.
@@ -23,6 +25,10 @@ fn all() -> Vec<Source> {
     sources(&FOLDERS)
 }
 
+fn all_scripts() -> Vec<Source> {
+    scripts(&SCRIPT_FOLDERS)
+}
+
 fn none(broken: &[String], law: &str) {
     assert!(broken.is_empty(), "{law}:\n{}", broken.join("\n"));
 }
@@ -35,9 +41,21 @@ fn every_file_begins_with_what_it_decides() {
 }
 
 #[test]
+fn every_script_begins_with_what_it_decides() {
+    let mut broken = Vec::new();
+    for script in all_scripts() {
+        let first = script.text.lines().find(|line| !line.starts_with("#!"));
+        if !first.is_some_and(|line| line.starts_with("\"\"\"")) {
+            broken.push(script.path);
+        }
+    }
+    none(&broken, "a script begins with its doc string: what the file decides");
+}
+
+#[test]
 fn no_file_is_long() {
     let mut broken = Vec::new();
-    for source in all() {
+    for source in all().into_iter().chain(all_scripts()) {
         let lines = source.text.lines().count();
         let excepted = LONG_FILES.iter().any(|(path, _)| *path == source.path);
         if lines > LINES_MAX && !excepted {
@@ -50,7 +68,7 @@ fn no_file_is_long() {
 #[test]
 fn no_line_is_long() {
     let mut broken = Vec::new();
-    for source in all() {
+    for source in all().into_iter().chain(all_scripts()) {
         for (number, line) in (1..).zip(source.text.lines()) {
             if line.chars().count() > COLUMNS_MAX && !is_table_row(line) {
                 broken.push(format!("{}:{number}", source.path));
@@ -69,8 +87,9 @@ fn is_table_row(line: &str) -> bool {
 #[test]
 fn no_name_says_nothing() {
     let mut broken = Vec::new();
-    for source in all() {
-        let name = source.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+    for source in all().into_iter().chain(all_scripts()) {
+        let name = source.path.rsplit('/').next().unwrap_or_default();
+        let name = name.trim_end_matches(".rs").trim_end_matches(".py");
         if EMPTY_NAMES.contains(&name) {
             broken.push(source.path);
         }

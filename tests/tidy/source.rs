@@ -1,11 +1,11 @@
-//! The sources as text.
+//! The sources and scripts as text.
 //!
 //! This file decides what is read and what of it is code. It must not know any law.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// One file of Rust.
+/// One file of Rust, or of Python.
 pub(crate) struct Source {
     /// Its path from the top level, with `/`.
     pub(crate) path: String,
@@ -25,8 +25,17 @@ pub(crate) fn read(path: &str) -> String {
 
 /// Every file of Rust below these folders, in the order of their paths.
 pub(crate) fn sources(folders: &[&str]) -> Vec<Source> {
+    files(folders, "rs")
+}
+
+/// Every file of Python below these folders, in the order of their paths.
+pub(crate) fn scripts(folders: &[&str]) -> Vec<Source> {
+    files(folders, "py")
+}
+
+fn files(folders: &[&str], extension: &str) -> Vec<Source> {
     let mut paths = Vec::new();
-    folders.iter().for_each(|folder| gather(&top().join(folder), &mut paths));
+    folders.iter().for_each(|folder| gather(&top().join(folder), extension, &mut paths));
     paths.sort();
     let sources: Vec<_> = paths
         .iter()
@@ -39,15 +48,15 @@ pub(crate) fn sources(folders: &[&str]) -> Vec<Source> {
     sources
 }
 
-fn gather(folder: &Path, paths: &mut Vec<PathBuf>) {
+fn gather(folder: &Path, wanted: &str, paths: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             // What cargo builds for the fuzz package is not ours.
             if path.file_name().is_some_and(|name| name != "target") {
-                gather(&path, paths);
+                gather(&path, wanted, paths);
             }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == wanted) {
             paths.push(path);
         }
     }
