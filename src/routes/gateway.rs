@@ -10,12 +10,14 @@ use super::grammar;
 use super::page::{At, Wrong};
 use super::reader::Reader;
 use super::reference;
-use super::table::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen};
+use super::table::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, Watch};
 
 /// Most listening sockets.
 const LISTENERS_MAX: usize = 32;
 /// Where the admin listener is when nothing is said: loopback.
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9443);
+/// How often files are looked at when nothing is said.
+const WATCH_DEFAULT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Reads `[gateway]`. What it returns counts only where no error was reported.
 pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
@@ -38,6 +40,9 @@ pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
         access_log: read_access_log(&section),
         insecure_header_identity: header_identity,
         drain_timeout: section.time_or_default("drain_timeout"),
+        watch: section
+            .parse("watch", grammar::parse_watch)
+            .map_or(Watch::Every(WATCH_DEFAULT), |watch| watch.value),
     })
 }
 
