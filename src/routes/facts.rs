@@ -113,7 +113,7 @@ impl Facts {
     }
 
     fn add_edge_tls(&mut self, tls: &EdgeTls) {
-        let EdgeTls { cert, key, client_ca, client_crl, client_auth } = tls;
+        let EdgeTls { cert, key, client_ca, client_crl, client_auth, accepts_expired_crl } = tls;
         self.show("tls.cert", cert.display());
         self.show("tls.key", key.display());
         self.show("tls.client_ca", client_ca.display());
@@ -123,6 +123,8 @@ impl Facts {
             ClientAuth::Optional => "optional",
         };
         self.show("tls.client_auth", client_auth);
+        let expired = if *accepts_expired_crl { "accept" } else { "refuse" };
+        self.show("tls.client_crl_expired", expired);
     }
 
     fn add_limits(&mut self, limits: &EdgeLimits) {

@@ -115,7 +115,14 @@ fn read_tls(section: &Reader<'_>, listen: &[At<Listen>]) -> Option<EdgeTls> {
         Some("optional") => ClientAuth::Optional,
         _ => ClientAuth::Required,
     };
-    Some(EdgeTls { cert: cert?, key: key?, client_ca: client_ca?, client_crl, client_auth })
+    Some(EdgeTls {
+        cert: cert?,
+        key: key?,
+        client_ca: client_ca?,
+        client_crl,
+        client_auth,
+        accepts_expired_crl: tls.choice("client_crl_expired") == Some("accept"),
+    })
 }
 
 /// Reports switches of identity that do not go together.

@@ -75,6 +75,11 @@ pub(in crate::routes) static TLS: Section = Section {
             "Certificate revocation lists of those CAs.",
         ),
         Row::choice(
+            "client_crl_expired",
+            &["refuse", "accept"],
+            "What a list past its `nextUpdate` means: nobody of its CA is let in, or it still counts.",
+        ),
+        Row::choice(
             "client_auth",
             &["required", "optional"],
             "Whether a handshake without a client certificate fails, or the call is refused.",

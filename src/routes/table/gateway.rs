@@ -100,6 +100,9 @@ pub struct EdgeTls {
     pub client_crl: Vec<PathBuf>,
     /// Whether a client certificate is required.
     pub client_auth: ClientAuth,
+    /// Whether a revocation list counts that is past its `nextUpdate`. If not, nobody of its CA is
+    /// let in.
+    pub accepts_expired_crl: bool,
 }
 
 /// `[gateway.limits]`: a limit on everything a stranger can send, hold or delay.
