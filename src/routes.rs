@@ -34,6 +34,7 @@ mod target;
 mod tests;
 
 pub use diff::{CHANGES_MAX, Change, Diff, How, KeyChange, Part};
+pub use gateway::admin_address;
 #[doc(hidden)]
 pub use load::load_text;
 pub use load::{Compile, Loaded, Quarantined, load, load_with};

@@ -130,7 +130,9 @@ impl ReloadThread {
 /// The thread can't be made.
 pub(super) fn spawn(hub: Arc<Hub>, config: &Path) -> std::io::Result<ReloadThread> {
     let (sender, messages) = sync_channel(WAITING_MAX);
-    let reloader = Reloader { sender: sender.clone(), config: config.into() };
+    // Whoever asks may stand in another directory.
+    let shown = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    let reloader = Reloader { sender: sender.clone(), config: shown.into() };
     let _ = hub.reloader.set(reloader);
     let config = config.to_owned();
     let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {

@@ -26,11 +26,11 @@ use crate::routes::{EdgeTls, TargetTls, UpstreamHttp};
 
 /// A file that does not hold what it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsError {
+pub(super) struct TlsError {
     /// The file, where one is at fault.
-    pub file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     /// What is wrong, and what would be right. Never key material.
-    pub message: String,
+    pub(super) message: String,
 }
 
 impl fmt::Display for TlsError {

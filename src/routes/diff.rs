@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Facts, Value};
+use super::facts::{Facts, ITS_FILE, Value};
 use super::table::RouteTable;
 
 /// Most changes that are told; the rest is counted.
@@ -134,6 +134,15 @@ impl Diff {
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.omitted == 0
+    }
+
+    /// Forgets that targets moved to another file: two tables that are compared side by side are in
+    /// two files to begin with.
+    pub fn forget_files(&mut self) {
+        for change in &mut self.changes {
+            change.keys.retain(|key| key.key != ITS_FILE);
+        }
+        self.changes.retain(|change| change.how != How::Changed || !change.keys.is_empty());
     }
 
     /// Adds a change, while there is room.

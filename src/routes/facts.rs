@@ -19,6 +19,9 @@ use super::table::{
 };
 use crate::contract::AuthorizationPolicy;
 
+/// What a target's file is called among its keys, though it is none.
+pub(super) const ITS_FILE: &str = "(its file)";
+
 /// What a key is set to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {

@@ -46,6 +46,16 @@ pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
     })
 }
 
+/// Where a table's admin listener is, whatever else is right or wrong in it. `None` when the text
+/// is no TOML or names no address.
+pub fn admin_address(text: &str) -> Option<SocketAddr> {
+    let root: toml::Table = text.parse().ok()?;
+    match root.get("gateway").and_then(|gateway| gateway.get("admin")) {
+        None => Some(ADMIN_DEFAULT),
+        Some(address) => address.as_str()?.parse().ok(),
+    }
+}
+
 fn read_listeners(section: &Reader<'_>) -> Vec<At<Listen>> {
     let mut listen: Vec<At<Listen>> = Vec::new();
     for (key, tls) in [("listen", true), ("insecure_plain_listen", false)] {

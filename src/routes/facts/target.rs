@@ -4,7 +4,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::Facts;
+use super::{Facts, ITS_FILE};
 use crate::routes::table::{
     Breaker, Override, Paths, Target, TargetStatus, TargetTls, Timeouts, Translation, UpstreamHttp,
 };
@@ -35,7 +35,7 @@ impl Facts {
             status,
         } = target;
         let mut facts = Self::default();
-        facts.show("(its file)", source.display());
+        facts.show(ITS_FILE, source.display());
         facts.maybe("name", name.as_ref());
         facts.show("dialect", dialect.as_str());
         facts.add_translation(translation);
