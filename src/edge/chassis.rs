@@ -81,8 +81,7 @@ impl Service for EdgeService {
             let mut guard = fds.as_ref().map(|fds| fds.lock());
             let mut heir = guard.as_mut().map(|fds| Heir { fds, kept: &self.kept });
             let inheritance = heir.as_mut().map(|heir| heir as &mut dyn Inheritance);
-            Bound::bind(&given.table.gateway, inheritance)
-                .and_then(|bound| start_on(given, bound))
+            Bound::bind(&given.table.gateway, inheritance).and_then(|bound| start_on(given, bound))
         };
         match started {
             Ok(running) => {

@@ -34,6 +34,11 @@ pub(crate) fn client_id(number: usize) -> String {
     format!("CIDX{number:010}")
 }
 
+/// A client's certificate.
+pub(crate) fn identity(number: usize) -> &'static Identity {
+    &shared().clients[number - 1]
+}
+
 /// What a client shows, and whom it trusts.
 pub(crate) fn tls_of(number: usize) -> ClientTls {
     let identity = &shared().clients[number - 1];
