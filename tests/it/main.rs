@@ -60,6 +60,7 @@ mod reload_certificates;
 mod reload_clients;
 mod reload_process;
 mod requests;
+mod shake;
 mod smuggling;
 mod targets;
 mod transport;
