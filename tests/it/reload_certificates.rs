@@ -165,11 +165,13 @@ fn a_mounted_secret_is_taken_up_when_its_link_is_swung() {
         std::fs::rename(new, world.file(to)).unwrap();
     };
     let fresh = edge("corgate development edge, mounted");
-    for (folder, identity) in [("first", &pki().edge), ("second", &fresh)] {
+    for folder in ["first", "second"] {
         std::fs::create_dir(world.file(folder)).unwrap();
-        std::fs::write(world.file(folder).join("edge.pem"), identity.cert_pem()).unwrap();
-        std::fs::write(world.file(folder).join("edge.key"), identity.key_pem()).unwrap();
+        for name in ["edge.pem", "edge.key"] {
+            std::fs::copy(world.file(name), world.file(folder).join(name)).unwrap();
+        }
     }
+    write(&world, "second/edge", &fresh);
     // As a cluster mounts it: each file a link through a folder that is a link itself.
     link("first", "..data");
     link("..data/edge.pem", "edge.pem");
