@@ -124,22 +124,28 @@ over_both! {
     }
 
     fn no_connection_to_a_bank_outlives_the_ca_that_it_was_made_under(http) {
-        let world = Setup::new().target("breaker = { failures = 1000, open_for = \"1s\" }").start();
-        let mut client = world.client(http, 1);
-        client.call(Ask::token()).good();
-        world.write("banks-ca.pem", pki().stranger_ca.pem());
-        assert_eq!(world.reload().1["outcome"], "applied");
-        world.bank.clear();
-        // An idle connection is there, and is not used.
-        for _ in 0..5 {
-            client.call(Ask::token()).platform(502).logged("tls_failed");
-        }
-        world.bank_heard(0);
-        let both = format!("{}{}", pki().banks_ca.pem(), pki().stranger_ca.pem());
-        world.write("banks-ca.pem", &both);
-        assert_eq!(world.reload().1["outcome"], "applied");
-        client.call(Ask::token()).good();
+        no_connection_outlives_its_ca(http, "1.1");
+        no_connection_outlives_its_ca(http, "2");
     }
+}
+
+fn no_connection_outlives_its_ca(http: Http, upstream: &str) {
+    let breaker = "breaker = { failures = 1000, open_for = \"1s\" }";
+    let world = Setup::new().target(&format!("http = \"{upstream}\"\n{breaker}")).start();
+    let mut client = world.client(http, 1);
+    client.call(Ask::token()).good();
+    world.write("banks-ca.pem", pki().stranger_ca.pem());
+    assert_eq!(world.reload().1["outcome"], "applied");
+    world.bank.clear();
+    // An idle connection is there, and is not used.
+    for _ in 0..5 {
+        client.call(Ask::token()).platform(502).logged("tls_failed");
+    }
+    world.bank_heard(0);
+    let both = format!("{}{}", pki().banks_ca.pem(), pki().stranger_ca.pem());
+    world.write("banks-ca.pem", &both);
+    assert_eq!(world.reload().1["outcome"], "applied");
+    client.call(Ask::token()).good();
 }
 
 #[test]
