@@ -76,7 +76,7 @@ impl EdgeSide {
         papers.add(shelf.key(&tls.key)?);
         papers.add(shelf.authorities("client_ca", &tls.client_ca)?);
         for file in &tls.client_crl {
-            papers.add(shelf.list(file)?);
+            papers.add(shelf.lists(file)?);
         }
         if let Some(old) = previous.filter(|old| old.asked == *tls && old.papers == papers) {
             return Ok(old.clone());

@@ -88,7 +88,9 @@ fn reloaded(world: &World) {
 
 #[track_caller]
 fn revoke(world: &World, revoked: &[&Identity]) {
-    world.write("clients.crl.pem", &pki().clients_crl(revoked).unwrap());
+    // The lists of two CAs in one file, the one that counts behind the other.
+    let other = pki().stranger_ca.revocation_list(&[]).unwrap();
+    world.write("clients.crl.pem", &(other + &pki().clients_crl(revoked).unwrap()));
     reloaded(world);
 }
 

@@ -65,12 +65,18 @@ impl Shelf {
             .map_err(|_| of_file(file, "holds no PEM private key"))
     }
 
-    pub(super) fn read_list(
+    /// Every revocation list of a file: those of several CAs may stand one behind the other.
+    pub(super) fn read_lists(
         &self,
         file: &Path,
-    ) -> Result<CertificateRevocationListDer<'static>, TlsError> {
-        CertificateRevocationListDer::from_pem_slice(&self.bytes(file)?)
-            .map_err(|error| of_file(file, error))
+    ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+        let lists = CertificateRevocationListDer::pem_slice_iter(&self.bytes(file)?)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| of_file(file, error))?;
+        if lists.is_empty() {
+            return Err(of_file(file, "holds no PEM revocation list"));
+        }
+        Ok(lists)
     }
 
     /// A party's own certificate.
@@ -97,12 +103,15 @@ impl Shelf {
         Ok(Paper { not_after: ends.min(), ..self.paper(role, file)? })
     }
 
-    /// A revocation list. Its end is its `nextUpdate`.
-    pub(super) fn list(&self, file: &Path) -> Result<Paper, TlsError> {
-        let list = self.read_list(file)?;
-        let (_, parsed) = CertificateRevocationList::from_der(&list)
-            .map_err(|_| of_file(file, "holds no revocation list that can be read"))?;
-        let end = parsed.next_update().map(|date| date.timestamp());
+    /// Revocation lists. Their end is the first `nextUpdate`.
+    pub(super) fn lists(&self, file: &Path) -> Result<Paper, TlsError> {
+        let mut end = None::<i64>;
+        for list in self.read_lists(file)? {
+            let (_, parsed) = CertificateRevocationList::from_der(&list)
+                .map_err(|_| of_file(file, "holds a revocation list that can't be read"))?;
+            let next = parsed.next_update().map(|date| date.timestamp());
+            end = end.into_iter().chain(next).min();
+        }
         Ok(Paper { not_after: end, ..self.paper("client_crl", file)? })
     }
 

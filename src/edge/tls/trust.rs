@@ -72,8 +72,8 @@ impl Trust {
         }
         let (mut crls, mut lists_until) = (Vec::new(), None::<i64>);
         for file in &tls.client_crl {
-            crls.push(shelf.read_list(file)?);
-            if let Some(end) = shelf.list(file)?.not_after.filter(|_| !tls.accepts_expired_crl) {
+            crls.extend(shelf.read_lists(file)?);
+            if let Some(end) = shelf.lists(file)?.not_after.filter(|_| !tls.accepts_expired_crl) {
                 lists_until = Some(lists_until.map_or(end, |first| first.min(end)));
             }
         }

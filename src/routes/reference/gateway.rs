@@ -72,7 +72,7 @@ pub(in crate::routes) static TLS: Section = Section {
             "client_crl",
             "list of file names",
             "[]",
-            "Certificate revocation lists of those CAs.",
+            "Certificate revocation lists of those CAs; a file may hold several.",
         ),
         Row::choice(
             "client_crl_expired",
