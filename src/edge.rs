@@ -15,7 +15,9 @@ mod connection;
 mod flights;
 mod forward;
 mod gateway;
+mod given;
 mod guard;
+mod guests;
 mod hands;
 mod held;
 mod hub;
@@ -23,8 +25,10 @@ mod local;
 mod meters;
 mod metrics;
 pub mod names;
+mod reload;
 mod sockets;
-pub mod tls;
+mod standing;
+mod tls;
 mod worker;
 
 use std::fmt;
@@ -35,11 +39,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use access_log::LogCounters;
+pub use given::Given;
 use hub::Hub;
 pub use hub::Stage;
-use names::{Names, SystemNames};
-use rustls::ServerConfig;
+use reload::ReloadThread;
 use sockets::Bound;
+use standing::Now;
+use tls::{EdgeSide, Shelf};
 
 use crate::routes::RouteTable;
 use crate::snapshot::Snapshot;
@@ -79,36 +85,27 @@ pub struct Running {
     workers: Vec<JoinHandle<()>>,
     admin_thread: Option<admin::AdminThread>,
     log_thread: Option<JoinHandle<()>>,
-    drain_timeout: Duration,
+    reload_thread: Option<ReloadThread>,
 }
 
 /// Starts a gateway in this process. Ports may be 0.
 ///
 /// # Errors
 /// [`StartError`] says what could not be opened or bound.
-pub fn start(table: RouteTable) -> Result<Running, StartError> {
-    start_with_names(table, Arc::new(SystemNames))
-}
-
-/// The same, with another resolver than the system's for the names of banks.
-///
-/// # Errors
-/// As [`start`].
-pub fn start_with_names(table: RouteTable, names: Arc<dyn Names>) -> Result<Running, StartError> {
-    let bound = Bound::bind(&table.gateway, None)?;
-    serve(table, bound, names)
+pub fn start(given: impl Into<Given>) -> Result<Running, StartError> {
+    let given = given.into();
+    let bound = Bound::bind(&given.table.gateway, None)?;
+    start_on(given, bound)
 }
 
 /// Starts a gateway on sockets that are bound already.
-pub(crate) fn start_on(table: RouteTable, bound: Bound) -> Result<Running, StartError> {
-    serve(table, bound, Arc::new(SystemNames))
-}
-
-fn serve(table: RouteTable, bound: Bound, names: Arc<dyn Names>) -> Result<Running, StartError> {
+pub(crate) fn start_on(given: Given, bound: Bound) -> Result<Running, StartError> {
+    let Given { table, aside, config, names } = given;
     for switch in table.insecure_switches() {
         tracing::warn!("insecure: {switch}");
     }
-    let tls = edge_tls(&table)?;
+    let shelf = Shelf::new(unix_now());
+    let tls = edge_tls(&table, &shelf)?;
     let counters = Arc::new(LogCounters::default());
     let (log, log_thread) = match &table.gateway.access_log {
         None => (None, None),
@@ -118,11 +115,18 @@ fn serve(table: RouteTable, bound: Bound, names: Arc<dyn Names>) -> Result<Runni
             (Some(sender), Some(thread))
         }
     };
-    let drain_timeout = table.gateway.drain_timeout;
     let Bound { addresses, ears, admin, admin_address } = bound;
     let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, names, ears.len());
     let hub = Arc::new(hub);
-    warn_of_broken_tls(&hub);
+    read_banks_tls(&hub, &shelf);
+    stand(&hub, aside);
+    let reload_thread = match &config {
+        None => None,
+        Some(config) => Some(
+            reload::spawn(hub.clone(), config)
+                .map_err(|error| StartError::new("the reload thread can't start", error))?,
+        ),
+    };
     let mut workers = Vec::new();
     for (number, ears) in ears.into_iter().enumerate() {
         let worker = worker::spawn(number, hub.clone(), ears);
@@ -138,28 +142,46 @@ fn serve(table: RouteTable, bound: Bound, names: Arc<dyn Names>) -> Result<Runni
         workers,
         admin_thread: Some(admin_thread),
         log_thread,
-        drain_timeout,
+        reload_thread,
     })
 }
 
-fn edge_tls(table: &RouteTable) -> Result<Option<Arc<ServerConfig>>, StartError> {
+fn edge_tls(table: &RouteTable, shelf: &Shelf) -> Result<Option<Arc<EdgeSide>>, StartError> {
     let Some(tls) = &table.gateway.tls else { return Ok(None) };
-    let config = tls::edge_config(tls)
+    let side = EdgeSide::build(tls, shelf, None)
         .map_err(|error| StartError::new("the edge's TLS can't be set up", error))?;
-    Ok(Some(Arc::new(config)))
+    Ok(Some(side))
 }
 
 /// Reads every bank's certificates once, so that a broken one is known before its first call. It
 /// stops nobody else: that bank alone is answered with an error.
-fn warn_of_broken_tls(hub: &Hub) {
-    for route in hub.snapshot.load().routes() {
-        let https = |origin: &crate::routes::Origin| origin.scheme == crate::routes::Scheme::Https;
-        if route.target.upstream.iter().any(https)
-            && let Err(error) = hub.configs.get(&route.target)
+fn read_banks_tls(hub: &Hub, shelf: &Shelf) {
+    let snapshot = hub.snapshot.load();
+    let staged = hub.configs.stage(snapshot.table.targets.values(), shelf);
+    for target in snapshot.table.targets.values() {
+        if let Some(error) =
+            clients::setting(target).and_then(|setting| staged.broken.get(&setting))
         {
-            tracing::error!(target_id = %route.target.id, %error, "this target can't be called");
+            tracing::error!(target_id = %target.id, %error, "this target can't be called");
         }
     }
+    hub.configs.replace(staged);
+}
+
+/// Notes what the first generation is made of.
+fn stand(hub: &Hub, aside: Vec<reload::Aside>) {
+    let mut papers = hub.configs.papers();
+    if let Some(side) = Option::as_ref(&hub.tls.load()) {
+        papers.append(&side.papers);
+    }
+    let now = unix_now();
+    let ended = |paper: &&tls::Paper| paper.not_after.is_some_and(|end| end < now);
+    for paper in papers.iter().filter(ended) {
+        let (file, role, until) = (paper.file.display(), paper.role, paper.end());
+        tracing::error!(%file, role, until, "its time is over");
+    }
+    hub.standing.set_now(Now { good_at: now, aside, waiting: Vec::new(), papers });
+    hub.standing.take_up();
 }
 
 impl Running {
@@ -167,6 +189,11 @@ impl Running {
     /// `drain_timeout` is over, refuses what still comes and soon cuts what is left.
     pub fn stop(mut self) {
         self.drain();
+    }
+
+    /// What reloads it at each SIGHUP; nothing where its table is in no file.
+    pub(crate) fn hangups(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        self.hub.reloader.get().cloned().map(reload::reload_on_hangup)
     }
 
     /// How it stands to new work.
@@ -180,8 +207,12 @@ impl Running {
     }
 
     fn drain(&mut self) {
+        if let Some(reload) = self.reload_thread.take() {
+            reload.stop();
+        }
+        let drain_timeout = self.hub.snapshot.load().table.gateway.drain_timeout;
         self.hub.advance(Stage::Leaving);
-        self.wait_for_workers(self.drain_timeout);
+        self.wait_for_workers(drain_timeout);
         self.hub.advance(Stage::Refusing);
         self.wait_for_workers(LAST_WORDS);
         self.hub.advance(Stage::Over);
@@ -227,6 +258,13 @@ impl Drop for Running {
 #[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// The time of day, in seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
+fn unix_now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_secs()).unwrap_or(i64::MAX)
 }
 
 /// So many workers as the table says, or one for each core.

@@ -1,7 +1,8 @@
 //! The snapshot: one table with all that its exchanges share, swapped whole.
 //!
-//! This file decides what of the old snapshot lives on in a new one: buckets and breakers of
-//! entries that did not change. It must not know how snapshots are read or when they are swapped.
+//! This file decides what of the old snapshot lives on in a new one: buckets, breakers, places and
+//! counts, each while the rule behind it is the same. It must not know how snapshots are read or
+//! when they are swapped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub struct Route {
     /// Calls to it at once.
     pub places: Arc<Places>,
     /// What became of its calls.
-    pub tally: Tally,
+    pub tally: Arc<Tally>,
 }
 
 /// A bounded number of places, none of which is waited for: a full bank sheds.
@@ -141,13 +142,23 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 impl Snapshot {
     /// Makes the snapshot of a table; what did not change since `previous` keeps its state.
     pub fn build(table: RouteTable, previous: Option<&Self>) -> Self {
+        Self::build_anew(table, previous, |_| false)
+    }
+
+    /// The same; a target whose certificates are others than before, which the table does not show,
+    /// gets new connections.
+    pub fn build_anew(
+        table: RouteTable,
+        previous: Option<&Self>,
+        is_stale: impl Fn(&Target) -> bool,
+    ) -> Self {
         let callers = Callers::build(&table, previous.map(|snapshot| &snapshot.callers));
         let routes: HashMap<_, _, _> = table
             .targets
             .values()
             .map(|target| {
                 let old = previous.and_then(|snapshot| snapshot.routes.get(&target.id));
-                (target.id.clone(), Route::build(target, old))
+                (target.id.clone(), Route::build(target, old, is_stale(target)))
             })
             .collect();
         let memory = previous.map_or_else(Arc::default, |snapshot| snapshot.memory.clone());
@@ -185,18 +196,24 @@ impl Route {
         }
     }
 
-    fn build(target: &Arc<Target>, old: Option<&Arc<Self>>) -> Arc<Self> {
-        if let Some(old) = old.filter(|old| old.target == *target) {
+    fn build(target: &Arc<Target>, old: Option<&Arc<Self>>, stale: bool) -> Arc<Self> {
+        if let Some(old) = old.filter(|old| old.target == *target && !stale) {
             return old.clone();
         }
-        let places = |target: &Target| (target.upstream.clone(), target.auth_upstream.clone());
-        let same_place = old.filter(|old| places(&old.target) == places(target));
         let gate = keep_or_make(
             target.limit,
             old.and_then(|old| old.gate.as_ref()),
             Gate::quota,
             |quota| Gate::new(quota, clock()),
         );
+        // A bank in the same place is the same bank, whatever else of its entry changed; and what
+        // was learned about it under a rule holds while that is its rule.
+        let same_place = old.filter(|old| {
+            old.target.upstream == target.upstream
+                && old.target.auth_upstream == target.auth_upstream
+        });
+        let same_rule = same_place.filter(|old| old.target.breaker == target.breaker);
+        let places = old.filter(|old| old.target.concurrency == target.concurrency);
         Arc::new(Self {
             target: target.clone(),
             wire_id: wire_id(target.id.as_str()),
@@ -207,17 +224,19 @@ impl Route {
                 .collect(),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             gate,
-            breaker: Arc::new(Breaker::new(target.breaker)),
-            // A bank in the same place is the same bank, whatever else of its entry changed.
+            breaker: same_rule
+                .map_or_else(|| Arc::new(Breaker::new(target.breaker)), |old| old.breaker.clone()),
             patience: same_place.map(|old| old.patience.clone()).unwrap_or_default(),
             endpoints: [Host::Main, Host::Auth].map(|host| {
-                let same = same_place.filter(|old| old.target.breaker == target.breaker);
                 let count = target.origins(host).len();
                 let new = || Arc::new(Endpoints::new(count, target.breaker));
-                same.map_or_else(new, |old| old.endpoints(host).clone())
+                same_rule.map_or_else(new, |old| old.endpoints(host).clone())
             }),
-            places: Arc::new(Places::new(target.concurrency.get())),
-            tally: Tally::default(),
+            places: places.map_or_else(
+                || Arc::new(Places::new(target.concurrency.get())),
+                |old| old.places.clone(),
+            ),
+            tally: old.map_or_else(Arc::default, |old| old.tally.clone()),
         })
     }
 }

@@ -18,14 +18,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::sockets::{Bound, Inheritance};
-use super::{Running, StartError, start_on};
-use crate::routes::RouteTable;
+use super::{Given, Running, StartError, start_on};
 
-/// Serves a table until the process is told to stop.
+/// Serves until the process is told to stop.
 ///
 /// # Errors
 /// [`StartError`] when it could not start.
-pub fn run(table: RouteTable) -> Result<(), StartError> {
+pub fn run(given: Given) -> Result<(), StartError> {
     let outcome = Arc::new(Mutex::new(None));
     let (failed, failure) = watch::channel(false);
     let conf = ServerConf {
@@ -37,11 +36,11 @@ pub fn run(table: RouteTable) -> Result<(), StartError> {
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
-    let names = Bound::names(&table.gateway);
+    let names = Bound::names(&given.table.gateway);
     let running = Arc::new(Mutex::new(None));
     let kept = Kept::default();
     server.add_service(EdgeService {
-        table: Some(table),
+        given: Some(given),
         names,
         kept: kept.clone(),
         running: running.clone(),
@@ -60,7 +59,7 @@ type Kept = Arc<Mutex<Vec<OwnedFd>>>;
 
 /// The gateway as one of pingora's services.
 struct EdgeService {
-    table: Option<RouteTable>,
+    given: Option<Given>,
     names: Vec<String>,
     kept: Kept,
     running: Arc<Mutex<Option<Running>>>,
@@ -76,16 +75,19 @@ impl Service for EdgeService {
         mut shutdown: ShutdownWatch,
         _listeners_per_fd: usize,
     ) {
-        let Some(table) = self.table.take() else { return };
+        let Some(given) = self.given.take() else { return };
         let started = {
             // Workers are threads of our own: each wants its own socket and its own runtime.
             let mut guard = fds.as_ref().map(|fds| fds.lock());
             let mut heir = guard.as_mut().map(|fds| Heir { fds, kept: &self.kept });
             let inheritance = heir.as_mut().map(|heir| heir as &mut dyn Inheritance);
-            Bound::bind(&table.gateway, inheritance).and_then(|bound| start_on(table, bound))
+            Bound::bind(&given.table.gateway, inheritance).and_then(|bound| start_on(given, bound))
         };
         match started {
-            Ok(running) => *lock(&self.running) = Some(running),
+            Ok(running) => {
+                running.hangups().map(tokio::spawn);
+                *lock(&self.running) = Some(running);
+            }
             Err(error) => {
                 *lock(&self.outcome) = Some(error);
                 let _ = self.failed.send(true);

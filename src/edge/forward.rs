@@ -34,6 +34,7 @@ use self::shed::ShedLayer;
 use super::clients::ClientConfigs;
 use super::commons::{BankKey, Commons};
 use super::flights::Flights;
+use super::guests::Stay;
 use super::held::HeldTokens;
 use crate::conversation::{FlightKey, Outcome};
 use crate::dialect::held::read_answer;
@@ -117,6 +118,8 @@ pub(super) struct Forwarder {
 pub(super) struct Way<'w> {
     pub(super) forwarder: &'w Forwarder,
     pub(super) fate: &'w Rc<Fate>,
+    /// Whether the caller is still a client.
+    pub(super) stay: &'w Stay,
 }
 
 impl Forwarder {
@@ -169,10 +172,18 @@ impl Forwarder {
     }
 }
 
-impl Banks for Way<'_> {
-    async fn forward(
+impl Way<'_> {
+    /// Whether this call may still go to a bank: one that none has seen, of a client that is out
+    /// meanwhile, may not.
+    fn check_stay(&self) -> Result<(), Fault> {
+        if self.stay.is_over() && !self.fate.is_sent() {
+            return Err(Fault::CertificateEnded);
+        }
+        Ok(())
+    }
+
+    async fn carry(
         &self,
-        _permit: &Permit,
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> (Result<ProviderAnswer, Fault>, Trail) {
@@ -185,10 +196,24 @@ impl Banks for Way<'_> {
         self.fate.note(|trail| trail.duration = Some(started.elapsed()));
         (outcome, self.fate.trail.get())
     }
+}
+
+impl Banks for Way<'_> {
+    async fn forward(
+        &self,
+        _permit: &Permit,
+        route: &Arc<Route>,
+        request: ProviderRequest,
+    ) -> (Result<ProviderAnswer, Fault>, Trail) {
+        match self.check_stay() {
+            Ok(()) => self.carry(route, request).await,
+            Err(fault) => (Err(fault), self.fate.trail.get()),
+        }
+    }
 
     async fn held(
         &self,
-        permit: &Permit,
+        _permit: &Permit,
         route: &Arc<Route>,
         recipe: Recipe,
     ) -> Result<Held, Fault> {
@@ -198,8 +223,10 @@ impl Banks for Way<'_> {
                 (key, request, token_pointer, expires_pointer, default_life)
             }
         };
+        // Asked before: a failed fetch stands for all who wait for it.
+        self.check_stay()?;
         let fetch = async {
-            let (answer, _) = self.forward(permit, route, *request).await;
+            let (answer, _) = self.carry(route, *request).await;
             let fetched = answer.and_then(|answer| {
                 read_answer(key, &answer, &token_pointer, &expires_pointer, default_life)
             });

@@ -1,12 +1,11 @@
 //! The hub: what all workers of a process share.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use rustls::ServerConfig;
 use tokio::sync::Notify;
 
 use super::access_log::{LogCounters, LogSender};
@@ -17,6 +16,9 @@ use super::hands::Hands;
 use super::held::HeldTokens;
 use super::meters::Meters;
 use super::names::Names;
+use super::reload::Reloader;
+use super::standing::Standing;
+use super::tls::EdgeSide;
 use crate::routes::EdgeLimits;
 use crate::snapshot::Snapshot;
 
@@ -39,7 +41,11 @@ pub(super) struct Hub {
     /// The table and its state; swapped whole.
     pub snapshot: ArcSwap<Snapshot>,
     /// The edge's TLS; swapped whole. `None` while every listener is plain.
-    pub tls: ArcSwap<Option<Arc<ServerConfig>>>,
+    pub tls: ArcSwap<Option<Arc<EdgeSide>>>,
+    /// How it stands to its configuration.
+    pub standing: Standing,
+    /// Who reloads it; nobody where its table is in no file.
+    pub reloader: OnceLock<Reloader>,
     /// The hub's TLS towards banks.
     pub configs: Arc<ClientConfigs>,
     /// What workers share on their ways to banks.
@@ -66,7 +72,7 @@ impl Hub {
     /// A serving hub.
     pub(super) fn new(
         snapshot: Snapshot,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Arc<EdgeSide>>,
         log: Option<LogSender>,
         log_counters: Arc<LogCounters>,
         names: Arc<dyn Names>,
@@ -75,6 +81,8 @@ impl Hub {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             tls: ArcSwap::from_pointee(tls),
+            standing: Standing::default(),
+            reloader: OnceLock::new(),
             configs: Arc::new(ClientConfigs::default()),
             commons: Arc::new(Commons::new(names, workers)),
             tokens: Arc::default(),

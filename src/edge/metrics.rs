@@ -4,6 +4,7 @@
 //! from the table.
 
 mod banks;
+mod change;
 
 use std::sync::atomic::Ordering;
 
@@ -51,6 +52,7 @@ impl Collector for HubCollector {
         encode_scoped(&mut encoder, "oddities", help, &counts.oddities)?;
         encode_process(&mut encoder, hub)?;
         encode_workers(&mut encoder, hub)?;
+        change::encode(&mut encoder, hub)?;
         banks::encode(&mut encoder, &hub.snapshot.load())
     }
 }

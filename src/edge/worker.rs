@@ -21,6 +21,7 @@ use super::clock::Stamp;
 use super::connection::{serve_plain, serve_tls};
 use super::forward::Forwarder;
 use super::guard::Scratch;
+use super::guests::Guests;
 use super::hands::Handed;
 use super::hub::{Door, Hub, Stage};
 use super::meters::WorkerMeters;
@@ -42,6 +43,7 @@ pub(super) struct Worker {
     pub(super) log: LogBuffer,
     pub(super) stamp: Stamp,
     pub(super) scratch: Scratch,
+    pub(super) guests: Guests,
     /// False once its tasks are about to be dropped.
     pub(super) alive: AtomicBool,
     handshakes: Cell<usize>,
@@ -73,6 +75,7 @@ pub(super) fn spawn(number: usize, hub: Arc<Hub>, ears: Vec<Ear>) -> io::Result<
             log: LogBuffer::new(hub.log.clone()),
             stamp: Stamp::default(),
             scratch: Scratch::new(),
+            guests: Guests::new(),
             alive: AtomicBool::new(true),
             handshakes: Cell::new(0),
             hub,
@@ -110,7 +113,10 @@ impl Worker {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.hub.stage() == Stage::Serving {
             tokio::select! {
-                _ = ticks.tick() => self.tidy(),
+                _ = ticks.tick() => {
+                    self.tidy();
+                    self.guests.look(&self.hub).await;
+                }
                 () = self.hub.leaving() => {}
             }
         }
@@ -230,11 +236,11 @@ impl Worker {
         let _ = socket.set_nodelay(true);
         self.handshakes.set(self.handshakes.get() + usize::from(tls));
         let worker = self.clone();
-        let config = if tls { self.hub.tls.load().as_ref().clone() } else { None };
+        let side = if tls { self.hub.tls.load().as_ref().clone() } else { None };
         tokio::task::spawn_local(async move {
-            match (tls, config) {
+            match (tls, side) {
                 (false, _) => serve_plain(worker.clone(), socket, from).await,
-                (true, Some(config)) => serve_tls(worker.clone(), socket, from, config).await,
+                (true, Some(side)) => serve_tls(worker.clone(), socket, from, side).await,
                 (true, None) => worker.end_handshake(),
             }
             worker.hub.hands.leave(worker.number);

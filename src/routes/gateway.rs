@@ -10,12 +10,14 @@ use super::grammar;
 use super::page::{At, Wrong};
 use super::reader::Reader;
 use super::reference;
-use super::table::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen};
+use super::table::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, Watch};
 
 /// Most listening sockets.
 const LISTENERS_MAX: usize = 32;
 /// Where the admin listener is when nothing is said: loopback.
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9443);
+/// How often files are looked at when nothing is said.
+const WATCH_DEFAULT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Reads `[gateway]`. What it returns counts only where no error was reported.
 pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
@@ -38,7 +40,20 @@ pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
         access_log: read_access_log(&section),
         insecure_header_identity: header_identity,
         drain_timeout: section.time_or_default("drain_timeout"),
+        watch: section
+            .parse("watch", grammar::parse_watch)
+            .map_or(Watch::Every(WATCH_DEFAULT), |watch| watch.value),
     })
+}
+
+/// Where a table's admin listener is, whatever else is right or wrong in it. `None` when the text
+/// is no TOML or names no address.
+pub fn admin_address(text: &str) -> Option<SocketAddr> {
+    let root: toml::Table = text.parse().ok()?;
+    match root.get("gateway").and_then(|gateway| gateway.get("admin")) {
+        None => Some(ADMIN_DEFAULT),
+        Some(address) => address.as_str()?.parse().ok(),
+    }
 }
 
 fn read_listeners(section: &Reader<'_>) -> Vec<At<Listen>> {
@@ -110,7 +125,15 @@ fn read_tls(section: &Reader<'_>, listen: &[At<Listen>]) -> Option<EdgeTls> {
         Some("optional") => ClientAuth::Optional,
         _ => ClientAuth::Required,
     };
-    Some(EdgeTls { cert: cert?, key: key?, client_ca: client_ca?, client_crl, client_auth })
+    let accepts_expired_crl = tls.choice("client_crl_expired") == Some("accept");
+    Some(EdgeTls {
+        cert: cert?,
+        key: key?,
+        client_ca: client_ca?,
+        client_crl,
+        client_auth,
+        accepts_expired_crl,
+    })
 }
 
 /// Reports switches of identity that do not go together.

@@ -48,6 +48,12 @@ pub(in crate::routes) static GATEWAY: Section = Section {
         ),
         Row::count("workers", None, 1, 1_024, "Worker threads; one for each core if left out."),
         Row::time("drain_timeout", 30_000, 100, 3_600_000, "How long a drain may take."),
+        Row::other(
+            "watch",
+            "duration, 100ms to 1h, or `\"off\"`",
+            "\"2s\"",
+            "How often the files of this table are looked at; a change is taken up.",
+        ),
         Row::table("tls", "", "Certificates; required with `listen`."),
         Row::table("limits", "", "A limit on everything a stranger can send, hold or delay."),
         Row::table("access_log", "", "Where one line for each exchange goes; none if left out."),
@@ -66,7 +72,12 @@ pub(in crate::routes) static TLS: Section = Section {
             "client_crl",
             "list of file names",
             "[]",
-            "Certificate revocation lists of those CAs.",
+            "Certificate revocation lists of those CAs; a file may hold several.",
+        ),
+        Row::choice(
+            "client_crl_expired",
+            &["refuse", "accept"],
+            "A list past its `nextUpdate`: nobody of its CA is let in, or it still counts.",
         ),
         Row::choice(
             "client_auth",

@@ -4,6 +4,9 @@
 //! It is handed the wall clock, in seconds since 1970: a clock that jumps changes the next answer
 //! and leaves nothing behind.
 
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
 /// Seconds of a week.
 pub const WEEK_S: i64 = 7 * 86_400;
 /// 1970 began on a Thursday: so many seconds behind the start of a week.
@@ -26,6 +29,27 @@ pub enum Window {
         /// How long it lasts, in seconds; below [`WEEK_S`].
         length: i64,
     },
+}
+
+/// In UTC, for people.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Once { start, end } => write!(f, "{} to {}", date(start), date(end)),
+            Self::Weekly { start, length } => {
+                // 1970-01-05 was a Monday.
+                let at = date(start + WEEK_S - EPOCH_IN_WEEK_S);
+                let (day, rest) = at.split_once(", ").unwrap_or_default();
+                let time = rest.split(' ').nth(3).unwrap_or_default();
+                write!(f, "each {day} at {time} GMT for {} min", length / 60)
+            }
+        }
+    }
+}
+
+fn date(seconds: i64) -> String {
+    let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since)
 }
 
 /// All windows of one bank.
@@ -105,6 +129,15 @@ mod tests {
     /// 2026-12-07, a Monday, 00:00 UTC.
     const MONDAY: i64 = 1_796_601_600;
     const HOUR: i64 = 3_600;
+
+    #[test]
+    fn a_window_reads_well() {
+        let once = Window::Once { start: MONDAY, end: MONDAY + HOUR };
+        let text = "Mon, 07 Dec 2026 00:00:00 GMT to Mon, 07 Dec 2026 01:00:00 GMT";
+        assert_eq!(once.to_string(), text);
+        let weekly = Window::Weekly { start: WEEK_S - HOUR, length: 2 * HOUR };
+        assert_eq!(weekly.to_string(), "each Sun at 23:00:00 GMT for 120 min");
+    }
 
     #[test]
     fn a_window_holds_its_first_second_and_not_its_end() {

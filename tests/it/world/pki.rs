@@ -34,6 +34,11 @@ pub(crate) fn client_id(number: usize) -> String {
     format!("CIDX{number:010}")
 }
 
+/// A client's certificate.
+pub(crate) fn identity(number: usize) -> &'static Identity {
+    &shared().clients[number - 1]
+}
+
 /// What a client shows, and whom it trusts.
 pub(crate) fn tls_of(number: usize) -> ClientTls {
     let identity = &shared().clients[number - 1];
@@ -42,12 +47,20 @@ pub(crate) fn tls_of(number: usize) -> ClientTls {
 
 /// The same, for a client library of the test's own.
 pub(crate) fn client_config(number: usize) -> rustls::ClientConfig {
+    client_config_of(number, rustls::ALL_VERSIONS)
+}
+
+/// The same, with these versions of TLS.
+pub(crate) fn client_config_of(
+    number: usize,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ClientConfig {
     let identity = &shared().clients[number - 1];
     let mut roots = rustls::RootCertStore::empty();
     roots.add(pki().hub_ca.cert().clone()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_client_auth_cert(vec![identity.cert().clone()], identity.key())

@@ -5,9 +5,9 @@
 use std::fs;
 use std::sync::Arc;
 
-use corgate::edge;
 use corgate::edge::names::{Names, SystemNames};
-use corgate::routes::{self, Colour, RouteTable, SystemSources};
+use corgate::edge::{self, Given};
+use corgate::routes::{self, Colour, Loaded, RouteTable, SystemSources};
 use corgate::sim::bank::Bank;
 
 use super::{Notes, World, bank, entry, notes, pki};
@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     bank: Option<Bank>,
     edit: Option<Edit>,
     names: Arc<dyn Names>,
+    top: String,
+    files: Vec<(String, String)>,
 }
 
 /// A change of the table after it was loaded.
@@ -48,6 +50,8 @@ impl Setup {
             bank: None,
             edit: None,
             names: Arc::new(SystemNames),
+            top: none(),
+            files: Vec::new(),
         }
     }
 
@@ -105,6 +109,17 @@ impl Setup {
         self.more(&entry)
     }
 
+    /// Lines before the first table.
+    pub(crate) fn top(self, lines: &str) -> Self {
+        Self { top: lines.to_owned(), ..self }
+    }
+
+    /// One more file beside the table.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// Another bank than a correct one.
     pub(crate) fn bank(self, bank: Bank) -> Self {
         Self { bank: Some(bank), ..self }
@@ -121,20 +136,24 @@ impl Setup {
     }
 
     fn text(&self, bank: &Bank) -> String {
-        let Self { gateway, tls, limits, api, contract, client, target, more, .. } = self;
+        let Self { gateway, tls, limits, api, contract, client, target, more, top, .. } = self;
         let place = format!("\"https://127.0.0.1:{}\"", bank.address().port());
         let upstream = self.upstream.as_ref().unwrap_or(&place);
         let client = entry(1, client);
         let workers = if gateway.contains("workers") { "" } else { "workers = 1" };
         let own_drain = gateway.contains("drain_timeout");
         let drain = if own_drain { "" } else { "drain_timeout = \"2s\"" };
+        // A test that changes files says when they are looked at.
+        let watch = if gateway.contains("watch") { "" } else { "watch = \"off\"" };
         format!(
             r#"
+{top}
 [gateway]
 listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 {workers}
 {drain}
+{watch}
 {gateway}
 [gateway.tls]
 cert = "edge.pem"
@@ -166,15 +185,19 @@ allow_private_addresses = true
     /// Whether the table loads; what is wrong with it, if not.
     pub(crate) fn load(&self, bank: &Bank) -> Result<RouteTable, String> {
         let folder = tempfile::tempdir().unwrap();
-        self.load_in(folder.path(), bank)
+        self.load_in(folder.path(), bank).map(|loaded| loaded.table)
     }
 
-    fn load_in(&self, folder: &std::path::Path, bank: &Bank) -> Result<RouteTable, String> {
+    fn load_in(&self, folder: &std::path::Path, bank: &Bank) -> Result<Loaded, String> {
         pki().write(folder).unwrap();
         let file = folder.join("routes.toml");
         fs::write(&file, self.text(bank)).unwrap();
+        for (name, text) in &self.files {
+            fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+            fs::write(folder.join(name), text).unwrap();
+        }
         let loaded = routes::load(&file, &SystemSources);
-        loaded.map(|loaded| loaded.table).map_err(|report| report.render(Colour::Never))
+        loaded.map_err(|report| report.render(Colour::Never))
     }
 
     /// Starts the gateway, and the bank if the test brings none.
@@ -183,12 +206,16 @@ allow_private_addresses = true
         notes::listen();
         let bank = self.bank.take().unwrap_or_else(bank);
         let folder = tempfile::tempdir().unwrap();
-        let table = self.load_in(folder.path(), &bank);
-        let mut table = table.unwrap_or_else(|report| panic!("{report}"));
-        if let Some(edit) = self.edit {
-            edit(&mut table);
-        }
-        let running = edge::start_with_names(table, self.names).unwrap();
+        let loaded = self.load_in(folder.path(), &bank);
+        let mut loaded = loaded.unwrap_or_else(|report| panic!("{report}"));
+        let given = match self.edit {
+            Some(edit) => {
+                edit(&mut loaded.table);
+                loaded.table.into()
+            }
+            None => Given::from_file(loaded, &folder.path().join("routes.toml")),
+        };
+        let running = edge::start(given.with_names(self.names)).unwrap();
         World { bank, notes: Notes::default(), running: Some(running), folder }
     }
 }
