@@ -10,16 +10,21 @@ pub mod chassis;
 mod clients;
 mod clock;
 mod connection;
+mod estate;
 mod flights;
 mod forward;
 mod gateway;
 mod guard;
+mod handover;
 mod held;
 mod hub;
 mod local;
 mod meters;
 mod metrics;
+mod notify;
+mod run_dir;
 mod sockets;
+mod successor;
 pub mod tls;
 mod worker;
 
@@ -27,10 +32,12 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use access_log::LogCounters;
+use estate::Estate;
 use hub::Hub;
 pub use hub::Stage;
 use rustls::ServerConfig;
@@ -72,8 +79,11 @@ pub struct Running {
     pub admin: SocketAddr,
     hub: Arc<Hub>,
     workers: Vec<JoinHandle<()>>,
+    /// Copies of the listening sockets.
+    estate: Arc<Estate>,
     admin_thread: Option<admin::AdminThread>,
     log_thread: Option<JoinHandle<()>>,
+    drain_delay: Duration,
     drain_timeout: Duration,
 }
 
@@ -82,12 +92,12 @@ pub struct Running {
 /// # Errors
 /// [`StartError`] says what could not be opened or bound.
 pub fn start(table: RouteTable) -> Result<Running, StartError> {
-    let bound = Bound::bind(&table.gateway, None)?;
-    start_on(table, bound)
+    start_with(table, Arc::default())
 }
 
-/// Starts a gateway on sockets that are bound already.
-pub(crate) fn start_on(table: RouteTable, bound: Bound) -> Result<Running, StartError> {
+/// Starts a gateway that uses, and leaves, these sockets.
+fn start_with(table: RouteTable, estate: Arc<Estate>) -> Result<Running, StartError> {
+    let bound = Bound::bind(&table.gateway, &estate)?;
     for switch in table.insecure_switches() {
         tracing::warn!("insecure: {switch}");
     }
@@ -101,7 +111,7 @@ pub(crate) fn start_on(table: RouteTable, bound: Bound) -> Result<Running, Start
             (Some(sender), Some(thread))
         }
     };
-    let drain_timeout = table.gateway.drain_timeout;
+    let (drain_delay, drain_timeout) = (table.gateway.drain_delay, table.gateway.drain_timeout);
     let Bound { addresses, ears, admin, admin_address } = bound;
     let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, ears.len());
     let hub = Arc::new(hub);
@@ -119,8 +129,10 @@ pub(crate) fn start_on(table: RouteTable, bound: Bound) -> Result<Running, Start
         admin: admin_address,
         hub,
         workers,
+        estate,
         admin_thread: Some(admin_thread),
         log_thread,
+        drain_delay,
         drain_timeout,
     })
 }
@@ -162,7 +174,30 @@ impl Running {
         self.hub.advance(Stage::Refusing);
     }
 
+    /// The sockets are somebody else's too, who serves: there is no hurry to tell anybody, and
+    /// nothing may be done to them.
+    fn is_succeeded(&self) -> bool {
+        self.hub.handed_over.load(Ordering::Acquire)
+    }
+
+    /// How often each worker has tidied up.
+    fn rounds(&self) -> Vec<u64> {
+        self.hub.meters.each(|worker| &worker.rounds)
+    }
+
+    fn share_sockets(&self, shared: bool) {
+        self.hub.handed_over.store(shared, Ordering::Release);
+    }
+
     fn drain(&mut self) {
+        if !self.is_succeeded() {
+            self.hub.advance(Stage::Unready);
+            std::thread::sleep(self.drain_delay);
+        } else if let Some(admin) = self.admin_thread.take() {
+            // Who asks for the state of things has to reach the one that stays.
+            admin.stop();
+        }
+        self.estate.close();
         self.hub.advance(Stage::Leaving);
         self.wait_for_workers(self.drain_timeout);
         self.hub.advance(Stage::Refusing);

@@ -75,7 +75,7 @@ fn router(hub: Arc<Hub>) -> Router {
 async fn readyz(State(hub): State<Arc<Hub>>) -> Response {
     match hub.stage() {
         Stage::Serving => (StatusCode::OK, "ready\n").into_response(),
-        Stage::Leaving | Stage::Refusing | Stage::Over => {
+        Stage::Unready | Stage::Leaving | Stage::Refusing | Stage::Over => {
             (StatusCode::SERVICE_UNAVAILABLE, "leaving\n").into_response()
         }
     }

@@ -5,6 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use super::grammar;
 use super::page::{At, Wrong};
@@ -14,6 +15,8 @@ use super::table::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, L
 
 /// Most listening sockets.
 const LISTENERS_MAX: usize = 32;
+/// The longest name of the folder for the upgrade socket: a socket's whole path has at most 107.
+const RUN_DIR_BYTES_MAX: usize = 80;
 /// Where the admin listener is when nothing is said: loopback.
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9443);
 
@@ -38,7 +41,26 @@ pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
         access_log: read_access_log(&section),
         insecure_header_identity: header_identity,
         drain_timeout: section.time_or_default("drain_timeout"),
+        drain_delay: section.time_or_default("drain_delay"),
+        drain_quiet: section.time_or_default("drain_quiet"),
+        run_dir: read_run_dir(&section),
     })
+}
+
+fn read_run_dir(section: &Reader<'_>) -> Option<PathBuf> {
+    let folder = section.parse("run_dir", |name| {
+        let folder = section.page.directory().join(name);
+        let bytes = folder.as_os_str().len();
+        if name.is_empty() {
+            Err(Wrong::new("`run_dir` is empty").right("a folder name"))
+        } else if bytes > RUN_DIR_BYTES_MAX {
+            let what = format!("`run_dir` has {bytes} bytes with the folder of this file");
+            Err(Wrong::new(what).right(format!("at most {RUN_DIR_BYTES_MAX}: it holds a socket")))
+        } else {
+            Ok(folder)
+        }
+    });
+    folder.map(|folder| folder.value)
 }
 
 fn read_listeners(section: &Reader<'_>) -> Vec<At<Listen>> {

@@ -26,6 +26,12 @@ pub struct Gateway {
     pub insecure_header_identity: bool,
     /// How long a drain may take before what is left is cut.
     pub drain_timeout: Duration,
+    /// How long everything goes on after `/readyz` says 503, before nothing new is accepted.
+    pub drain_delay: Duration,
+    /// How long a connection may be quiet in a drain before it is closed.
+    pub drain_quiet: Duration,
+    /// The private folder of the upgrade socket; without it there is no upgrade.
+    pub run_dir: Option<PathBuf>,
 }
 
 /// One listening socket.
