@@ -123,7 +123,9 @@ fn start_with(table: RouteTable, estate: Arc<Estate>) -> Result<Running, StartEr
     }
     let admin_thread = admin::spawn(hub.clone(), admin)
         .map_err(|error| StartError::new("the admin listener can't start", error))?;
-    tracing::info!(?addresses, admin = %admin_address, workers = workers.len(), "serving");
+    let process = std::process::id();
+    let workers_count = workers.len();
+    tracing::info!(process, ?addresses, admin = %admin_address, workers = workers_count, "serving");
     Ok(Running {
         addresses,
         admin: admin_address,

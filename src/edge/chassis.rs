@@ -202,7 +202,7 @@ impl ShutdownSignalWatch for Signals {
             _ = failure.wait_for(|failed| *failed) => {}
         }
         let life = lock(&self.life).take();
-        if let Some(Life { running, .. }) = life {
+        if let Some(Life { running, succession, .. }) = life {
             if running.is_succeeded() {
                 tracing::info!("draining: another process serves");
             } else {
@@ -211,6 +211,7 @@ impl ShutdownSignalWatch for Signals {
             }
             // Draining waits for threads; this runtime has nothing else to do.
             running.stop();
+            succession.finish();
         }
         ShutdownSignal::FastShutdown
     }
@@ -249,9 +250,11 @@ impl Signals {
         let succession = life.succession.clone();
         let thread = std::thread::Builder::new().name("upgrade-start".to_owned());
         let spawned = thread.spawn(move || {
-            if let Err(why) = succession.start_successor() {
-                tracing::error!(why, "no upgrade; this process goes on");
-            }
+            succession.start_successor(|outcome| {
+                if let Err(why) = outcome {
+                    tracing::error!(why, "no upgrade; this process goes on");
+                }
+            });
         });
         if let Err(error) = spawned {
             tracing::error!(%error, "no upgrade; this process goes on");

@@ -196,7 +196,8 @@ impl Successor {
     /// [`StartError`] when it has changed its mind and goes on. That it died is no error: then we
     /// are the ones who have the sockets.
     pub(super) fn serves(&self) -> Result<(), StartError> {
-        let answer = self.0.say(&format!("{READY}{}", std::process::id())).and_then(|()| self.0.hear());
+        let answer =
+            self.0.say(&format!("{READY}{}", std::process::id())).and_then(|()| self.0.hear());
         match answer {
             Ok(word) if word == LEAVING => Ok(()),
             Ok(word) => Err(StartError::new("the process that serves does not leave", word)),

@@ -18,6 +18,8 @@ use super::{notify, now};
 
 /// How often a process looks whether the successor that it started is still there.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long a process that is drained waits to tell of its successor.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// What makes a process take the sockets of the one before it.
 const UPGRADE: &str = "--upgrade";
 
@@ -77,10 +79,10 @@ impl Succession {
         let thread = std::thread::Builder::new().name("upgrade-call".to_owned());
         let spawned = thread.spawn(move || match line.hear().as_deref() {
             Ok(TAKE) => succession.hand_over(&line),
-            Ok(SPAWN) => match succession.start_successor() {
+            Ok(SPAWN) => succession.start_successor(|outcome| match outcome {
                 Ok(process) => drop(line.say(&format!("process {process} has taken over"))),
                 Err(why) => line.refuse(&why),
-            },
+            }),
             Ok(other) => line.refuse(&format!("this version does not know `{other}`")),
             Err(error) => tracing::warn!(%error, "a call on the upgrade socket said nothing"),
         });
@@ -133,18 +135,22 @@ impl Succession {
         *self.0.taken.borrow()
     }
 
-    /// Starts the program anew, as it was started, and waits until it has taken over.
-    ///
-    /// # Errors
-    /// Why it has not, in words. Then this process serves as before.
-    pub(super) fn start_successor(&self) -> Result<u32, String> {
-        let Ok(_one) = self.0.starting.try_lock() else {
-            return Err("a new process is being started already".to_owned());
-        };
+    /// Starts the program anew, as it was started, waits until it has taken over, and tells which
+    /// process that is. If it has not, it tells why, and this process serves as before.
+    pub(super) fn start_successor(&self, tell: impl FnOnce(Result<u32, String>)) {
+        match self.0.starting.try_lock() {
+            // Held until it is told: the process does not end before.
+            Ok(_one) => tell(self.start()),
+            Err(_) => tell(Err("a new process is being started already".to_owned())),
+        }
+    }
+
+    fn start(&self) -> Result<u32, String> {
         if let Some(process) = self.successor() {
             return Err(format!("process {process} has taken over already"));
         }
-        let mut child = spawn().map_err(|error| format!("the program can't be started: {error}"))?;
+        let mut child =
+            spawn().map_err(|error| format!("the program can't be started: {error}"))?;
         tracing::info!(process = child.id(), "a new process starts");
         let outcome = self.wait_for(&mut child);
         if outcome.is_err() {
@@ -152,6 +158,14 @@ impl Succession {
             let _ = child.wait();
         }
         outcome
+    }
+
+    /// Waits until whoever asked for a successor has been told of it.
+    pub(super) fn finish(&self) {
+        let end = now() + LAST_WORD;
+        while self.0.starting.try_lock().is_err() && now() < end {
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn wait_for(&self, child: &mut Child) -> Result<u32, String> {

@@ -58,3 +58,4 @@ mod requests;
 mod smuggling;
 mod targets;
 mod transport;
+mod upgrade;

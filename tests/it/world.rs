@@ -8,6 +8,7 @@ mod bank;
 mod foreign;
 mod notes;
 mod pki;
+mod program;
 mod setup;
 
 use std::future::{Future, pending};
@@ -29,6 +30,7 @@ pub(crate) use self::bank::{Stub, bank, bank_with, closed_port, listening};
 pub(crate) use self::foreign::{FOREIGN, Foreign, is_foreign, parameter};
 pub(crate) use self::notes::Notes;
 pub(crate) use self::pki::{client_config, client_id, entry, pki, tls_of};
+pub(crate) use self::program::Program;
 pub(crate) use self::setup::Setup;
 use crate::answer::{Answer, Correlation};
 use crate::ask::{Ask, Http};
@@ -92,6 +94,12 @@ impl World {
     /// Stops the gateway before the world's end, as a signal would.
     pub(crate) fn stop(&mut self) {
         self.running.take().expect("stopped twice").stop();
+    }
+
+    /// The same, while the test goes on.
+    pub(crate) fn stop_meanwhile(&mut self) -> std::thread::JoinHandle<()> {
+        let running = self.running.take().expect("stopped twice");
+        std::thread::spawn(move || running.stop())
     }
 
     pub(crate) fn running(&self) -> &Running {

@@ -8,7 +8,7 @@ use corgate::edge;
 use corgate::routes::{self, Colour, RouteTable, SystemSources};
 use corgate::sim::bank::Bank;
 
-use super::{Notes, World, bank, entry, notes, pki};
+use super::{Notes, Program, World, bank, entry, notes, pki};
 use crate::ask::{BANK, BASE};
 
 /// What is special about a world. Each text is TOML, for the section of that name.
@@ -118,13 +118,18 @@ impl Setup {
         let client = entry(1, client);
         let own_drain = gateway.contains("drain_timeout");
         let drain = if own_drain { "" } else { "drain_timeout = \"2s\"" };
+        // Worlds end often, and some with connections that are open and quiet.
+        let own_quiet = gateway.contains("drain_quiet");
+        let quiet = if own_quiet { "" } else { "drain_quiet = \"50ms\"" };
+        let workers = if gateway.contains("workers") { "" } else { "workers = 1" };
         format!(
             r#"
 [gateway]
 listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
-workers = 1
+{workers}
 {drain}
+{quiet}
 {gateway}
 [gateway.tls]
 cert = "edge.pem"
@@ -165,6 +170,16 @@ allow_private_addresses = true
         fs::write(&file, self.text(bank)).unwrap();
         let loaded = routes::load(&file, &SystemSources);
         loaded.map(|loaded| loaded.table).map_err(|report| report.render(Colour::Never))
+    }
+
+    /// Starts the program itself, in a process of its own, and the bank if the test brings none.
+    #[track_caller]
+    pub(crate) fn launch(mut self) -> Program {
+        let bank = self.bank.take().unwrap_or_else(bank);
+        let folder = tempfile::tempdir().unwrap();
+        pki().write(folder.path()).unwrap();
+        fs::write(folder.path().join("routes.toml"), self.text(&bank)).unwrap();
+        Program::start(folder, bank)
     }
 
     /// Starts the gateway, and the bank if the test brings none.
