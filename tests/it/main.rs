@@ -56,6 +56,7 @@ mod rates;
 mod record;
 mod requests;
 mod smuggling;
+mod storm;
 mod targets;
 mod transport;
 mod upgrade;

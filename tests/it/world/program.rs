@@ -21,7 +21,8 @@ use crate::wire::PATIENCE;
 
 /// A gateway in a process of its own; killed when it is dropped.
 pub(crate) struct Program {
-    pub(crate) bank: Bank,
+    /// It runs as long as the gateway.
+    _bank: Bank,
     folder: TempDir,
     child: Child,
     notes: Notes,
@@ -31,7 +32,7 @@ impl Program {
     #[track_caller]
     pub(super) fn start(folder: TempDir, bank: Bank) -> Self {
         let child = spawn(folder.path(), &[]);
-        let program = Self { bank, folder, child, notes: Notes::default() };
+        let program = Self { _bank: bank, folder, child, notes: Notes::default() };
         program.serves(1);
         program
     }
