@@ -116,6 +116,7 @@ impl Life {
         }
         drop(successor);
         notify::ready();
+        tracing::info!(process = std::process::id(), can_upgrade, "ready");
         Ok(Self { running, succession, can_upgrade })
     }
 }

@@ -1,5 +1,6 @@
 //! CONTRACT 4.6: a gateway that leaves finishes what it began, and says so to who comes late.
 
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::Duration;
 
 use corgate::edge::Stage;
@@ -155,4 +156,41 @@ fn a_call_that_never_ends_is_cut_at_the_drain_timeout() {
     assert!(hanging.join().unwrap());
     let gone = world.lines().into_iter().find(|line| line["status"] == 499).unwrap();
     assert_eq!(gone["client_gone"], true);
+}
+
+#[test]
+fn who_connects_while_the_listener_closes_is_served_or_refused_and_never_reset() {
+    let ask = Ask::token();
+    for _ in 0..3 {
+        let gateway = "insecure_plain_listen = \"127.0.0.1:0\"\nworkers = 2";
+        let mut world = Setup::new().gateway(gateway).start();
+        let address = world.address(1);
+        let bytes = ask.bytes();
+        let hasty = || {
+            let mut served = 0;
+            loop {
+                let mut stream = match std::net::TcpStream::connect(address) {
+                    Ok(stream) => stream,
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => return served,
+                    Err(error) => panic!("neither served nor refused: {error}"),
+                };
+                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                stream.write_all(&bytes).unwrap();
+                let mut head = [0; 12];
+                let read = stream.read_exact(&mut head);
+                read.unwrap_or_else(|error| panic!("connected, and then: {error}"));
+                // Nobody is known on a plain listener: 401.
+                assert_eq!(&head, b"HTTP/1.1 401");
+                served += 1;
+            }
+        };
+        std::thread::scope(|threads| {
+            let hasty: Vec<_> = (0..6).map(|_| threads.spawn(hasty)).collect();
+            world.counts_at_least("corgate_connections_total", 50);
+            world.stop();
+            for client in hasty {
+                assert!(client.join().unwrap() > 0);
+            }
+        });
+    }
 }

@@ -33,6 +33,7 @@ mod bodies;
 mod breaker;
 mod canary;
 mod consent;
+mod crash;
 mod dialect_flinks;
 mod dialect_konsentus;
 mod dialect_oauth2;

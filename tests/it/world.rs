@@ -167,6 +167,13 @@ impl World {
         until(&what, || (self.metric(series) == count).then_some(()));
     }
 
+    /// Waits until a counter has come so far.
+    #[track_caller]
+    pub(crate) fn counts_at_least(&self, series: &str, count: u64) {
+        let what = format!("{series} >= {count}");
+        until(&what, || (self.metric(series) >= count).then_some(()));
+    }
+
     /// The access lines so far. A worker hands them out at its ticks.
     pub(crate) fn lines(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.log_path()).unwrap_or_default();

@@ -30,8 +30,8 @@ pub(crate) struct Program {
 
 impl Program {
     #[track_caller]
-    pub(super) fn start(folder: TempDir, bank: Bank) -> Self {
-        let child = spawn(folder.path(), &[]);
+    pub(super) fn start(folder: TempDir, bank: Bank, shell: &str) -> Self {
+        let child = spawn(folder.path(), &[], shell);
         let program = Self { _bank: bank, folder, child, notes: Notes::default() };
         program.serves(1);
         program
@@ -41,13 +41,13 @@ impl Program {
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
         let before = self.starts().len();
-        self.child = spawn(self.folder.path(), &[]);
+        self.child = spawn(self.folder.path(), &[], "true");
         self.serves(before + 1);
     }
 
     /// A second process with this table, and how it ended.
     pub(crate) fn run_another(&self, arguments: &[&str]) -> ExitStatus {
-        let mut child = spawn(self.folder.path(), arguments);
+        let mut child = spawn(self.folder.path(), arguments, "true");
         until("its end", || child.try_wait().unwrap())
     }
 
@@ -111,9 +111,13 @@ impl Program {
         until("a process that serves", || (self.starts().len() >= count).then_some(()));
     }
 
-    /// Every process that served, its listener and its admin listener.
+    /// Every process that got to serve, its listener and its admin listener.
     fn starts(&self) -> Vec<(u32, SocketAddr, SocketAddr)> {
-        let said = self.said("serving").into_iter();
+        let ready = self.said("ready");
+        let is_ready = |line: &Value| {
+            ready.iter().any(|ready| ready["fields"]["process"] == line["fields"]["process"])
+        };
+        let said = self.said("serving").into_iter().filter(is_ready);
         let start = |line: Value| {
             let fields = &line["fields"];
             let addresses = fields["addresses"].as_str()?.trim_matches(['[', ']']);
@@ -149,6 +153,13 @@ impl Program {
         fs::write(path, text.replace(from, to)).unwrap();
     }
 
+    /// One counter or gauge of `/metrics`; 0 where it is not there.
+    pub(crate) fn metric(&self, series: &str) -> u64 {
+        let (_, text) = self.admin("/metrics").unwrap();
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value).unwrap_or(0)
+    }
+
     /// A client of its own connection, with the certificate of client 1.
     pub(crate) fn client(&self, http: Http) -> Caller {
         let client = Client::tls(self.address(), tls_of(1));
@@ -182,9 +193,11 @@ impl Drop for Program {
     }
 }
 
-fn spawn(folder: &Path, arguments: &[&str]) -> Child {
+/// Starts it from a shell that was told something before.
+fn spawn(folder: &Path, arguments: &[&str], shell: &str) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("corgate.log")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_corgate"))
+    Command::new("sh")
+        .args(["-c", &format!("{shell}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_corgate")])
         .args(["--log-format", "json", "run", "--config"])
         .arg(folder.join("routes.toml"))
         .args(arguments)

@@ -174,12 +174,18 @@ allow_private_addresses = true
 
     /// Starts the program itself, in a process of its own, and the bank if the test brings none.
     #[track_caller]
-    pub(crate) fn launch(mut self) -> Program {
+    pub(crate) fn launch(self) -> Program {
+        self.launch_from("true")
+    }
+
+    /// The same, from a shell that was told something before.
+    #[track_caller]
+    pub(crate) fn launch_from(mut self, shell: &str) -> Program {
         let bank = self.bank.take().unwrap_or_else(bank);
         let folder = tempfile::tempdir().unwrap();
         pki().write(folder.path()).unwrap();
         fs::write(folder.path().join("routes.toml"), self.text(&bank)).unwrap();
-        Program::start(folder, bank)
+        Program::start(folder, bank, shell)
     }
 
     /// Starts the gateway, and the bank if the test brings none.
