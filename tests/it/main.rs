@@ -58,6 +58,7 @@ mod record;
 mod requests;
 mod smuggling;
 mod storm;
+mod systemd;
 mod targets;
 mod transport;
 mod upgrade;
