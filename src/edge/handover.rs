@@ -40,6 +40,9 @@ const SOCKETS_MAX: usize = 4_096;
 /// The longest word, in bytes.
 const WORD_BYTES_MAX: usize = 1_024;
 
+/// Listening sockets by their names.
+pub(super) type Sockets = HashMap<String, TcpListener>;
+
 /// A connection to the other process.
 #[derive(Debug)]
 pub(super) struct Line(OwnedFd);
@@ -120,7 +123,7 @@ impl Line {
         sockets.iter().try_for_each(|(name, socket)| self.send(name, &[socket.as_fd()]))
     }
 
-    fn receive_sockets(&self) -> io::Result<HashMap<String, TcpListener>> {
+    fn receive_sockets(&self) -> io::Result<Sockets> {
         let word = self.hear()?;
         let count = word.parse().ok().filter(|count| *count <= SOCKETS_MAX);
         let count: usize = count.ok_or_else(|| io::Error::other(word))?;
@@ -176,9 +179,7 @@ impl Successor {
     ///
     /// # Errors
     /// [`StartError`] when it does not give them.
-    pub(super) fn ask(
-        place: &RunDir,
-    ) -> Result<Option<(Self, HashMap<String, TcpListener>)>, StartError> {
+    pub(super) fn ask(place: &RunDir) -> Result<Option<(Self, Sockets)>, StartError> {
         let failed = |error| StartError::new("the process that serves gives no sockets", error);
         let line = match Line::call(&place.socket()) {
             Ok(line) => line,

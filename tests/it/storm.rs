@@ -157,12 +157,12 @@ fn blow(weather: &Weather) -> Sums {
     clients.join().unwrap();
     scene.storm.over.store(true, Ordering::Release);
     let sums = scene.sums();
-    println!("{:40} {:>9.1?}", "storm", started.elapsed());
+    eprintln!("{:40} {:>9.1?}", "storm", started.elapsed());
     for (act, (times, longest)) in &done {
-        println!("  {act:38} {times:>9}   the longest {longest:.1?}");
+        eprintln!("  {act:38} {times:>9}   the longest {longest:.1?}");
     }
-    println!("{:40} {:>9}", "  drain at the end", 1);
-    print!("{sums}");
+    eprintln!("{:40} {:>9}", "  drain at the end", 1);
+    eprint!("{sums}");
     sums
 }
 

@@ -257,10 +257,27 @@ async fn exchange_http2(
             Err(mut error) => match error.take_message() {
                 // GOAWAY came first: no stream was opened for it.
                 Some(_) => {}
-                None => return Err(Trouble::of("answer", &error.into_error())),
+                None => {
+                    let error = error.into_error();
+                    if !is_goodbye(&error) {
+                        return Err(Trouble::of("answer", &error));
+                    }
+                    count(&storm.ledger.after_goaway);
+                }
             },
         }
     }
+}
+
+/// GOAWAY without an error, and this stream is not among those that are still served: it was not
+/// looked at (RFC 9113 section 6.8), and may be asked again. The banks' books show whether that is
+/// true: it keeps its id.
+fn is_goodbye(error: &hyper::Error) -> bool {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        cause.is_go_away() && cause.is_remote() && cause.reason() == Some(h2::Reason::NO_ERROR)
+    })
 }
 
 async fn open_trunk(storm: &Arc<Storm>, trunk: &Trunk) -> Result<Two, Trouble> {

@@ -30,6 +30,8 @@ pub(super) struct Ledger {
     pub(super) announced: AtomicU64,
     /// Connections that ended without a word, with nothing under way.
     pub(super) unannounced: AtomicU64,
+    /// Calls that GOAWAY kept from being opened, and that were asked on the next connection.
+    pub(super) after_goaway: AtomicU64,
     /// Clients that went home because nobody listened any more.
     pub(super) refused: AtomicU64,
 }
@@ -58,6 +60,7 @@ pub(super) struct Sums {
     pub(super) announced: u64,
     pub(super) unannounced: u64,
     pub(super) refused: u64,
+    pub(super) after_goaway: u64,
     /// What went wrong, the first of it.
     pub(super) examples: Vec<String>,
 }
@@ -88,6 +91,7 @@ impl Ledger {
             announced: load(&self.announced),
             unannounced: load(&self.unannounced),
             refused: load(&self.refused),
+            after_goaway: load(&self.after_goaway),
             ..Sums::default()
         };
         let mut examples = BTreeMap::new();
@@ -147,6 +151,7 @@ impl fmt::Display for Sums {
             ("connections opened", self.connections),
             ("  closed as announced", self.announced),
             ("  closed without a word", self.unannounced),
+            ("  calls that moved on after GOAWAY", self.after_goaway),
             ("  refused at the end", self.refused),
         ] {
             writeln!(f, "{name:40} {count:>9}")?;
