@@ -20,6 +20,8 @@ use crate::routes::{Client, ClientStatus, Quota, RouteTable};
 pub struct Peer {
     /// SHA-256 of the client certificate that the TLS handshake verified.
     pub fingerprint: Option<Fingerprint>,
+    /// Whether that certificate has ended since: revoked, expired, or taken off its entry.
+    pub ended: bool,
     /// The address that the connection came from.
     pub address: IpAddr,
 }
@@ -77,6 +79,9 @@ impl Callers {
         claimed: Option<&str>,
         open_to_suspended: bool,
     ) -> Result<&Arc<Caller>, Fault> {
+        if peer.ended {
+            return Err(Fault::CertificateEnded);
+        }
         let caller = match (&peer.fingerprint, claimed) {
             (Some(fingerprint), _) => {
                 self.by_certificate.get(fingerprint).ok_or(Fault::ClientUnknown)?
@@ -93,6 +98,11 @@ impl Callers {
             ClientStatus::Suspended if !open_to_suspended => Err(Fault::ClientSuspended),
             ClientStatus::Suspended | ClientStatus::Active => Ok(caller),
         }
+    }
+
+    /// Whether a certificate is in somebody's entry.
+    pub fn knows(&self, fingerprint: &Fingerprint) -> bool {
+        self.by_certificate.contains_key(fingerprint)
     }
 
     /// Every caller, in no order.

@@ -4,6 +4,7 @@
 //! their work: it wires, and decides nothing.
 
 mod check;
+mod diff;
 mod gateway;
 mod run;
 mod upgrade;
@@ -65,6 +66,21 @@ pub enum Command {
         /// The routing table
         #[arg(value_name = "FILE", default_value = "routes.toml")]
         config: PathBuf,
+    },
+    /// Say what a reload would change, key by key; secrets are not shown
+    #[command(after_help = diff::EXIT_CODES)]
+    Diff {
+        /// The routing table
+        #[arg(value_name = "FILE", default_value = "routes.toml")]
+        config: PathBuf,
+        /// What to compare with: the admin address of a running gateway, which then reads its own
+        /// file and says what a reload would do; or an older table. Left out, it is the gateway
+        /// at the admin address that FILE names
+        #[arg(long, value_name = "ADDRESS|FILE")]
+        against: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Play a consent, its refusals and its failures against the gateway and simulated banks
     #[cfg(feature = "sim")]
@@ -136,6 +152,10 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Upgrade { config } => upgrade::run(&config, &mut io::stdout()),
         Command::Check { config } => {
             check::run(&config, &mut io::stdout(), &mut io::stderr()).map(Into::into)
+        }
+        Command::Diff { config, against, json } => {
+            let asked = diff::Asked { config: &config, against: against.as_deref(), json };
+            diff::run(&asked, &mut io::stdout(), &mut io::stderr()).map(Into::into)
         }
         #[cfg(feature = "sim")]
         Command::Demo(args) => demo::run(&args, &mut io::stdout()).map(Into::into),

@@ -14,7 +14,9 @@ mod estate;
 mod flights;
 mod forward;
 mod gateway;
+mod given;
 mod guard;
+mod guests;
 mod handover;
 mod held;
 mod hub;
@@ -22,10 +24,12 @@ mod local;
 mod meters;
 mod metrics;
 mod notify;
+mod reload;
 mod run_dir;
 mod sockets;
+mod standing;
 mod successor;
-pub mod tls;
+mod tls;
 mod worker;
 
 use std::fmt;
@@ -38,10 +42,13 @@ use std::time::{Duration, Instant};
 
 use access_log::LogCounters;
 use estate::Estate;
+pub use given::Given;
 use hub::Hub;
 pub use hub::Stage;
-use rustls::ServerConfig;
+use reload::ReloadThread;
 use sockets::Bound;
+use standing::Now;
+use tls::{EdgeSide, Shelf};
 
 use crate::routes::RouteTable;
 use crate::snapshot::Snapshot;
@@ -83,25 +90,26 @@ pub struct Running {
     estate: Arc<Estate>,
     admin_thread: Option<admin::AdminThread>,
     log_thread: Option<JoinHandle<()>>,
-    drain_delay: Duration,
-    drain_timeout: Duration,
+    reload_thread: Option<ReloadThread>,
 }
 
 /// Starts a gateway in this process. Ports may be 0.
 ///
 /// # Errors
 /// [`StartError`] says what could not be opened or bound.
-pub fn start(table: RouteTable) -> Result<Running, StartError> {
-    start_with(table, Arc::default())
+pub fn start(given: impl Into<Given>) -> Result<Running, StartError> {
+    start_with(given.into(), Arc::default())
 }
 
 /// Starts a gateway that uses, and leaves, these sockets.
-fn start_with(table: RouteTable, estate: Arc<Estate>) -> Result<Running, StartError> {
-    let bound = Bound::bind(&table.gateway, &estate)?;
+fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> {
+    let bound = Bound::bind(&given.table.gateway, &estate)?;
+    let Given { table, aside, config } = given;
     for switch in table.insecure_switches() {
         tracing::warn!("insecure: {switch}");
     }
-    let tls = edge_tls(&table)?;
+    let shelf = Shelf::new(unix_now());
+    let tls = edge_tls(&table, &shelf)?;
     let counters = Arc::new(LogCounters::default());
     let (log, log_thread) = match &table.gateway.access_log {
         None => (None, None),
@@ -111,11 +119,18 @@ fn start_with(table: RouteTable, estate: Arc<Estate>) -> Result<Running, StartEr
             (Some(sender), Some(thread))
         }
     };
-    let (drain_delay, drain_timeout) = (table.gateway.drain_delay, table.gateway.drain_timeout);
     let Bound { addresses, ears, admin, admin_address } = bound;
     let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, ears.len());
     let hub = Arc::new(hub);
-    warn_of_broken_tls(&hub);
+    read_banks_tls(&hub, &shelf);
+    stand(&hub, aside);
+    let reload_thread = match &config {
+        None => None,
+        Some(config) => Some(
+            reload::spawn(hub.clone(), config)
+                .map_err(|error| StartError::new("the reload thread can't start", error))?,
+        ),
+    };
     let mut workers = Vec::new();
     for (number, ears) in ears.into_iter().enumerate() {
         let worker = worker::spawn(number, hub.clone(), ears);
@@ -134,29 +149,45 @@ fn start_with(table: RouteTable, estate: Arc<Estate>) -> Result<Running, StartEr
         estate,
         admin_thread: Some(admin_thread),
         log_thread,
-        drain_delay,
-        drain_timeout,
+        reload_thread,
     })
 }
 
-fn edge_tls(table: &RouteTable) -> Result<Option<Arc<ServerConfig>>, StartError> {
+fn edge_tls(table: &RouteTable, shelf: &Shelf) -> Result<Option<Arc<EdgeSide>>, StartError> {
     let Some(tls) = &table.gateway.tls else { return Ok(None) };
-    let config = tls::edge_config(tls)
+    let side = EdgeSide::build(tls, shelf, None)
         .map_err(|error| StartError::new("the edge's TLS can't be set up", error))?;
-    Ok(Some(Arc::new(config)))
+    Ok(Some(side))
 }
 
 /// Reads every bank's certificates once, so that a broken one is known before its first call. It
 /// stops nobody else: that bank alone is answered with an error.
-fn warn_of_broken_tls(hub: &Hub) {
-    for route in hub.snapshot.load().routes() {
-        let https = |origin: &crate::routes::Origin| origin.scheme == crate::routes::Scheme::Https;
-        if route.target.upstream.iter().any(https)
-            && let Err(error) = hub.configs.get(&route.target)
+fn read_banks_tls(hub: &Hub, shelf: &Shelf) {
+    let snapshot = hub.snapshot.load();
+    let staged = hub.configs.stage(snapshot.table.targets.values(), shelf);
+    for target in snapshot.table.targets.values() {
+        if let Some(error) = clients::setting(target).and_then(|setting| staged.broken.get(&setting))
         {
-            tracing::error!(target_id = %route.target.id, %error, "this target can't be called");
+            tracing::error!(target_id = %target.id, %error, "this target can't be called");
         }
     }
+    hub.configs.replace(staged);
+}
+
+/// Notes what the first generation is made of.
+fn stand(hub: &Hub, aside: Vec<reload::Aside>) {
+    let mut papers = hub.configs.papers();
+    if let Some(side) = Option::as_ref(&hub.tls.load()) {
+        papers.append(&side.papers);
+    }
+    let now = unix_now();
+    let ended = |paper: &&tls::Paper| paper.not_after.is_some_and(|end| end < now);
+    for paper in papers.iter().filter(ended) {
+        let (file, role, until) = (paper.file.display(), paper.role, paper.end());
+        tracing::error!(%file, role, until, "its time is over");
+    }
+    hub.standing.set_now(Now { good_at: now, aside, waiting: Vec::new(), papers });
+    hub.standing.take_up();
 }
 
 impl Running {
@@ -164,6 +195,11 @@ impl Running {
     /// `drain_timeout` is over, refuses what still comes and soon cuts what is left.
     pub fn stop(mut self) {
         self.drain();
+    }
+
+    /// What reloads it at each SIGHUP; nothing where its table is in no file.
+    pub(crate) fn hangups(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        self.hub.reloader.get().cloned().map(reload::reload_on_hangup)
     }
 
     /// How it stands to new work.
@@ -192,16 +228,23 @@ impl Running {
     }
 
     fn drain(&mut self) {
+        if let Some(reload) = self.reload_thread.take() {
+            reload.stop();
+        }
+        let (delay, drain_timeout) = {
+            let gateway = &self.hub.snapshot.load().table.gateway;
+            (gateway.drain_delay, gateway.drain_timeout)
+        };
         if !self.is_succeeded() {
             self.hub.advance(Stage::Unready);
-            std::thread::sleep(self.drain_delay);
+            std::thread::sleep(delay);
         } else if let Some(admin) = self.admin_thread.take() {
             // Who asks for the state of things has to reach the one that stays.
             admin.stop();
         }
         self.estate.close();
         self.hub.advance(Stage::Leaving);
-        self.wait_for_workers(self.drain_timeout);
+        self.wait_for_workers(drain_timeout);
         self.hub.advance(Stage::Refusing);
         self.wait_for_workers(LAST_WORDS);
         self.hub.advance(Stage::Over);
@@ -247,6 +290,13 @@ impl Drop for Running {
 #[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// The time of day, in seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
+fn unix_now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_secs()).unwrap_or(i64::MAX)
 }
 
 /// So many workers as the table says, or one for each core.

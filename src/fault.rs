@@ -114,6 +114,9 @@ pub enum Fault {
     CertificateMissing,
     /// The certificate (or, on an insecure listener, the claimed id) is in no client's entry.
     ClientUnknown,
+    /// The certificate was good at the handshake; since then it was revoked, it expired, its CA was
+    /// taken out, or it was taken off the client's entry.
+    CertificateEnded,
     /// The client-id header disagrees with the certificate.
     ClientMismatch,
     /// The form's `client_id` disagrees with the certificate.
@@ -279,6 +282,7 @@ impl Fault {
             Self::HeaderMalformed(..) => ("header_malformed", 400, InvalidRequest, Client),
             Self::CertificateMissing => ("certificate_missing", 401, InvalidClient, Client),
             Self::ClientUnknown => ("client_unknown", 401, InvalidClient, Client),
+            Self::CertificateEnded => ("certificate_ended", 401, InvalidClient, Client),
             Self::ClientMismatch => ("client_mismatch", 401, InvalidClient, Client),
             Self::FormClientMismatch => ("form_client_mismatch", 401, InvalidClient, Client),
             Self::ClientSuspended => ("client_suspended", 403, UnauthorizedClient, Client),
@@ -364,6 +368,7 @@ impl Fault {
             | Self::GrantUnsupported(sentence) => return Cow::Owned(sentence.to_string()),
             Self::CertificateMissing
             | Self::ClientUnknown
+            | Self::CertificateEnded
             | Self::ClientMismatch
             | Self::FormClientMismatch
             | Self::ClientUnmapped => "client authentication failed",
@@ -502,6 +507,7 @@ impl Fault {
             // The scheme is unregistered but honest: the client authenticates by TLS (decision 8).
             Self::CertificateMissing
             | Self::ClientUnknown
+            | Self::CertificateEnded
             | Self::ClientMismatch
             | Self::FormClientMismatch
             | Self::ClientUnmapped => Some("tls_client_auth realm=\"corgate\""),
@@ -568,6 +574,7 @@ mod tests {
             Fault::HeaderMalformed(name.clone(), name.clone()),
             Fault::CertificateMissing,
             Fault::ClientUnknown,
+            Fault::CertificateEnded,
             Fault::ClientMismatch,
             Fault::FormClientMismatch,
             Fault::ClientSuspended,

@@ -11,6 +11,8 @@
 mod api;
 mod client;
 mod describe;
+mod diff;
+mod facts;
 mod gateway;
 mod grammar;
 mod include;
@@ -31,6 +33,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use diff::{CHANGES_MAX, Change, Diff, How, KeyChange, Part};
+pub use gateway::admin_address;
 #[doc(hidden)]
 pub use load::load_text;
 pub use load::{Compile, Loaded, Quarantined, load, load_with};
@@ -41,5 +45,5 @@ pub use sources::{FILE_BYTES_MAX, MemorySources, Sources, SystemSources};
 pub use table::{
     AccessLog, Admin, Api, Breaker, Client, ClientAuth, ClientStatus, Dialect, EdgeLimits, EdgeTls,
     Gateway, Listen, NativeTarget, Origin, Paths, QueryPolicy, Quota, RouteTable, Scheme, Target,
-    TargetSet, TargetStatus, TargetTls, Timeouts, UpstreamHttp,
+    TargetSet, TargetStatus, TargetTls, Timeouts, UpstreamHttp, Watch,
 };

@@ -1,7 +1,7 @@
 //! The snapshot: one table with all that its exchanges share, swapped whole.
 //!
-//! This file decides what of the old snapshot lives on in a new one: buckets and breakers of
-//! entries that did not change. It must not know how snapshots are read or when they are swapped.
+//! This file decides what of the old snapshot lives on in a new one: buckets, breakers, places and
+//! counts, each while the rule behind it is the same. It must not know how snapshots are read or when they are swapped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub struct Route {
     /// Calls to it at once.
     pub places: Arc<Places>,
     /// What became of its calls.
-    pub tally: Tally,
+    pub tally: Arc<Tally>,
 }
 
 /// A bounded number of places, none of which is waited for: a full bank sheds.
@@ -124,13 +124,23 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 impl Snapshot {
     /// Makes the snapshot of a table; what did not change since `previous` keeps its state.
     pub fn build(table: RouteTable, previous: Option<&Self>) -> Self {
+        Self::build_anew(table, previous, |_| false)
+    }
+
+    /// The same; a target whose certificates are others than before, which the table does not show,
+    /// gets new connections.
+    pub fn build_anew(
+        table: RouteTable,
+        previous: Option<&Self>,
+        is_stale: impl Fn(&Target) -> bool,
+    ) -> Self {
         let callers = Callers::build(&table, previous.map(|snapshot| &snapshot.callers));
         let routes = table
             .targets
             .values()
             .map(|target| {
                 let old = previous.and_then(|snapshot| snapshot.routes.get(&target.id));
-                (target.id.clone(), Route::build(target, old))
+                (target.id.clone(), Route::build(target, old, is_stale(target)))
             })
             .collect();
         let memory = previous.map_or_else(Arc::default, |snapshot| snapshot.memory.clone());
@@ -157,8 +167,8 @@ impl Snapshot {
 }
 
 impl Route {
-    fn build(target: &Arc<Target>, old: Option<&Arc<Self>>) -> Arc<Self> {
-        if let Some(old) = old.filter(|old| old.target == *target) {
+    fn build(target: &Arc<Target>, old: Option<&Arc<Self>>, stale: bool) -> Arc<Self> {
+        if let Some(old) = old.filter(|old| old.target == *target && !stale) {
             return old.clone();
         }
         let gate = keep_or_make(
@@ -167,6 +177,13 @@ impl Route {
             Gate::quota,
             |quota| Gate::new(quota, clock()),
         );
+        // What was learned about the bank holds while it is the same bank under the same rule.
+        let breaker = old.filter(|old| {
+            old.target.breaker == target.breaker
+                && old.target.upstream == target.upstream
+                && old.target.auth_upstream == target.auth_upstream
+        });
+        let places = old.filter(|old| old.target.concurrency == target.concurrency);
         Arc::new(Self {
             target: target.clone(),
             wire_id: wire_id(target.id.as_str()),
@@ -177,9 +194,15 @@ impl Route {
                 .collect(),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             gate,
-            breaker: Arc::new(Breaker::new(target.breaker)),
-            places: Arc::new(Places::new(target.concurrency.get())),
-            tally: Tally::default(),
+            breaker: breaker.map_or_else(
+                || Arc::new(Breaker::new(target.breaker)),
+                |old| old.breaker.clone(),
+            ),
+            places: places.map_or_else(
+                || Arc::new(Places::new(target.concurrency.get())),
+                |old| old.places.clone(),
+            ),
+            tally: old.map_or_else(Arc::default, |old| old.tally.clone()),
         })
     }
 }

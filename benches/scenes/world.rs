@@ -70,6 +70,7 @@ impl World {
             hub: Snapshot::build(loaded.table, None),
             peer: Peer {
                 fingerprint: Some(fingerprint()),
+                ended: false,
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             },
             bank: MemoryBank { answer },

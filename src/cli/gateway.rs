@@ -33,7 +33,7 @@ pub(super) fn serve(config: &Path, start: edge::chassis::Start) -> Result<ExitCo
     for file in &loaded.quarantined {
         tracing::error!(file = %file.file.display(), errors = file.report.errors(), "set aside");
     }
-    edge::chassis::run(loaded.table, start).map_err(Failure::new)?;
+    edge::chassis::run(edge::Given::from_file(loaded, config), start).map_err(Failure::new)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,6 +3,8 @@
 //! It runs on a thread of its own, so that a scrape never waits for a worker nor a worker for it.
 //! It must not be reachable from where clients are; the table refuses a public address.
 
+mod change;
+
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::hub::{Hub, Stage};
+use super::reload::Aside;
 use super::{metrics, now};
 use crate::breaker::Position;
 use crate::snapshot::Route;
@@ -68,6 +71,7 @@ fn router(hub: Arc<Hub>) -> Router {
         .route("/metrics", get(show_metrics))
         .route("/banks", get(list_banks))
         .route("/banks/{id}", get(show_bank))
+        .merge(change::router())
         .with_state(hub)
 }
 
@@ -90,19 +94,21 @@ async fn list_banks(State(hub): State<Arc<Hub>>) -> Json<Value> {
     let snapshot = hub.snapshot.load();
     let mut routes: Vec<_> = snapshot.routes().collect();
     routes.sort_by(|one, other| one.target.id.cmp(&other.target.id));
-    Json(Value::Array(routes.into_iter().map(|route| describe(route)).collect()))
+    let aside = &hub.standing.now().aside;
+    Json(Value::Array(routes.into_iter().map(|route| describe(route, aside)).collect()))
 }
 
 async fn show_bank(State(hub): State<Arc<Hub>>, Path(id): Path<String>) -> Response {
     match hub.snapshot.load().route(&id) {
-        Some(route) => Json(describe(route)).into_response(),
+        Some(route) => Json(describe(route, &hub.standing.now().aside)).into_response(),
         None => (StatusCode::NOT_FOUND, "no such target\n").into_response(),
     }
 }
 
 /// A bank as the operator sees it. Header values and keys are not in it.
-fn describe(route: &Route) -> Value {
+fn describe(route: &Route, aside: &[Aside]) -> Value {
     let target = &route.target;
+    let is_of = |aside: &&Aside| aside.targets.iter().any(|id| *id == target.id.as_str());
     let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let capabilities: serde_json::Map<_, _> = target
         .capabilities()
@@ -115,6 +121,8 @@ fn describe(route: &Route) -> Value {
         "name": target.name.as_deref(),
         "dialect": target.dialect.as_str(),
         "status": target.status.as_str(),
+        // Why it is served by an older entry than its file has, if it is.
+        "quarantined": aside.iter().find(is_of).map(|aside| &aside.problems),
         "upstream": upstream,
         "capabilities": capabilities,
         "breaker": position_name(route.breaker.position(now())),

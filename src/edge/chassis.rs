@@ -20,8 +20,8 @@ use super::estate::Estate;
 use super::handover::{Listening, Successor};
 use super::run_dir::RunDir;
 use super::successor::Succession;
-use super::{Running, StartError, handover, notify, start_with};
-use crate::routes::{Gateway, RouteTable};
+use super::{Given, Running, StartError, handover, notify, start_with};
+use crate::routes::Gateway;
 
 /// What becomes of the process that serves already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +32,11 @@ pub enum Start {
     Upgrade,
 }
 
-/// Serves a table until the process is told to stop, or has given way to another one.
+/// Serves until the process is told to stop, or has given way to another one.
 ///
 /// # Errors
 /// [`StartError`] when it could not start.
-pub fn run(table: RouteTable, start: Start) -> Result<(), StartError> {
+pub fn run(given: Given, start: Start) -> Result<(), StartError> {
     let outcome = Arc::new(Mutex::new(None));
     let (failed, failure) = watch::channel(false);
     let conf = ServerConf {
@@ -50,7 +50,7 @@ pub fn run(table: RouteTable, start: Start) -> Result<(), StartError> {
     server.bootstrap();
     let life = Arc::new(Mutex::new(None));
     server.add_service(EdgeService {
-        table: Some((table, start)),
+        given: Some((given, start)),
         life: life.clone(),
         outcome: outcome.clone(),
         failed,
@@ -87,8 +87,8 @@ struct Life {
 }
 
 impl Life {
-    fn begin(table: RouteTable, start: Start) -> Result<Self, StartError> {
-        let place = run_dir(&table.gateway)?;
+    fn begin(given: Given, start: Start) -> Result<Self, StartError> {
+        let place = run_dir(&given.table.gateway)?;
         let before = match (start, &place) {
             (Start::Alone, _) => None,
             (Start::Upgrade, None) => return Err(no_run_dir()),
@@ -102,7 +102,7 @@ impl Life {
         let listening = listening
             .map_err(|error| StartError::new("the upgrade socket can't be made", error))?;
         let estate = Arc::new(Estate::new(inherited.unwrap_or_default()));
-        let running = start_with(table, estate.clone())?;
+        let running = start_with(given, estate.clone())?;
         if let Some(successor) = &successor {
             running.share_sockets(true);
             successor.serves()?;
@@ -123,7 +123,7 @@ impl Life {
 
 /// The gateway as one of pingora's services.
 struct EdgeService {
-    table: Option<(RouteTable, Start)>,
+    given: Option<(Given, Start)>,
     life: Arc<Mutex<Option<Life>>>,
     outcome: Arc<Mutex<Option<StartError>>>,
     failed: watch::Sender<bool>,
@@ -138,11 +138,14 @@ impl Service for EdgeService {
         mut shutdown: ShutdownWatch,
         _listeners_per_fd: usize,
     ) {
-        let Some((table, start)) = self.table.take() else { return };
+        let Some((given, start)) = self.given.take() else { return };
         // Workers are threads of our own: each wants its own socket and its own runtime.
-        let begun = Life::begin(table, start);
+        let begun = Life::begin(given, start);
         match begun {
-            Ok(life) => *lock(&self.life) = Some(life),
+            Ok(life) => {
+                life.running.hangups().map(tokio::spawn);
+                *lock(&self.life) = Some(life);
+            }
             Err(error) => {
                 *lock(&self.outcome) = Some(error);
                 let _ = self.failed.send(true);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -25,7 +25,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::gateway::{Link, refuse_head, serve};
 use super::guard::{Guard, Phase, Progress};
+use super::guests::{Stay, seat};
 use super::local::LocalExecutor;
+use super::tls::EdgeSide;
 use super::worker::Worker;
 use crate::callers::Peer;
 use crate::fault::Fault;
@@ -39,13 +41,15 @@ const LINGER_BYTES_MAX: usize = 256 * 1024;
 /// HTTP/2 flow control: a stream's window takes the largest form, a connection's several of them.
 const H2_STREAM_WINDOW: u32 = 128 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// How long a connection whose client is out may take to say goodbye.
+const PARTING: Duration = Duration::from_millis(500);
 /// How long a peer may leave an HTTP/2 ping unanswered.
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves a plain connection.
 pub(super) async fn serve_plain(worker: Rc<Worker>, socket: TcpStream, from: SocketAddr) {
-    let peer = Peer { fingerprint: None, address: from.ip() };
-    let link = link(worker, peer, None);
+    let peer = Peer { fingerprint: None, ended: false, address: from.ip() };
+    let link = link(worker, peer, None, Rc::default());
     let limits = link.worker.hub.snapshot.load().table.gateway.limits.clone();
     serve_http1(link, socket, &limits).await;
 }
@@ -55,13 +59,13 @@ pub(super) async fn serve_tls(
     worker: Rc<Worker>,
     socket: TcpStream,
     from: SocketAddr,
-    config: Arc<ServerConfig>,
+    side: Arc<EdgeSide>,
 ) {
     let limits = worker.hub.snapshot.load().table.gateway.limits.clone();
-    let mut handshake = pin!(TlsAcceptor::from(config).accept(socket).into_fallible());
+    let mut handshake = pin!(TlsAcceptor::from(side.config.clone()).accept(socket).into_fallible());
     let shaken = timeout(limits.handshake_timeout, handshake.as_mut()).await;
     worker.end_handshake();
-    let stream = match shaken {
+    let mut stream = match shaken {
         Ok(Ok(stream)) => stream,
         failed => {
             // Counted while the socket is still open: who sees it close finds it counted.
@@ -78,7 +82,15 @@ pub(super) async fn serve_tls(
     }
     let is_h2 = session.alpn_protocol() == Some(b"h2");
     let (peer, version) = describe(&stream, from);
-    let link = link(worker, peer, version);
+    let (stay, _seat) = match seat(&worker, session, peer.fingerprint, &side) {
+        Ok(seated) => seated,
+        Err(why) => {
+            worker.hub.standing.count_ended(why, 1);
+            let _ = timeout(PARTING, stream.shutdown()).await;
+            return;
+        }
+    };
+    let link = link(worker, peer, version, stay);
     if is_h2 {
         serve_http2(link, stream, &limits).await;
     } else {
@@ -95,10 +107,15 @@ fn describe(stream: &TlsStream<TcpStream>, from: SocketAddr) -> (Peer, Option<&'
         Some(ProtocolVersion::TLSv1_3) => Some("1.3"),
         _ => None,
     };
-    (Peer { fingerprint, address: from.ip() }, version)
+    (Peer { fingerprint, ended: false, address: from.ip() }, version)
 }
 
-fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>) -> Rc<Link> {
+fn link(
+    worker: Rc<Worker>,
+    peer: Peer,
+    tls: Option<&'static str>,
+    stay: Rc<Stay>,
+) -> Rc<Link> {
     let (age_max, body_timeout) = {
         let limits = &worker.hub.snapshot.load().table.gateway.limits;
         (limits.connection_age_max, limits.body_timeout)
@@ -109,6 +126,7 @@ fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>) -> Rc<Link> {
         peer_text: peer.address.to_string().into(),
         peer,
         tls,
+        stay,
         opened,
         age_max,
         body_timeout,
@@ -236,6 +254,9 @@ impl Watch {
     fn deadline(&self, link: &Link) -> (Phase, Instant) {
         let (phase, since) = link.progress.phase();
         match phase {
+            // Whoever is out had its time; only what is under way is waited for.
+            Phase::Idle | Phase::Head if link.stay.is_over() => (Phase::Idle, Instant::now()),
+            Phase::Busy if link.stay.is_over() => (phase, Instant::now() + PARTING),
             Phase::Idle => {
                 let end = (since + self.idle).min((link.opened + self.age_max).max(since));
                 let quiet = self.leaving.map(|leaving| leaving.max(since) + self.quiet);
@@ -262,12 +283,23 @@ async fn drive(
 ) -> End {
     let mut timer = pin!(sleep(watch.idle.min(watch.age_max)));
     let mut leaving = pin!(link.worker.hub.leaving());
+    let (mut heard, mut over) = (false, false);
     poll_fn(|cx| {
+        if !heard {
+            heard = true;
+            link.stay.wake(cx.waker());
+        }
+        let out = !over && link.stay.is_over();
+        if out {
+            over = true;
+            timer.as_mut().reset(Instant::now() + PARTING);
+        }
         let leaves = watch.leaving.is_none() && leaving.as_mut().poll(cx).is_ready();
         if leaves {
             watch.leaving = Some(Instant::now());
         }
-        if poll_connection(cx, leaves.then_some(Goodbye::Soon)).is_ready() {
+        let goodbye = if out { Some(Goodbye::Now) } else { leaves.then_some(Goodbye::Soon) };
+        if poll_connection(cx, goodbye).is_ready() {
             return Poll::Ready(End::Closed);
         }
         if link.progress.take_hurry() || leaves {

@@ -28,6 +28,7 @@ use self::pool::Pool;
 use self::shed::ShedLayer;
 use super::clients::ClientConfigs;
 use super::flights::Flights;
+use super::guests::Stay;
 use super::held::HeldTokens;
 use crate::conversation::{FlightKey, Outcome};
 use crate::dialect::held::read_answer;
@@ -104,6 +105,8 @@ pub(super) struct Forwarder {
 pub(super) struct Way<'w> {
     pub(super) forwarder: &'w Forwarder,
     pub(super) fate: &'w Rc<Fate>,
+    /// Whether the caller is still a client.
+    pub(super) stay: &'w Stay,
 }
 
 impl Forwarder {
@@ -148,6 +151,10 @@ impl Banks for Way<'_> {
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> (Result<ProviderAnswer, Fault>, Trail) {
+        if self.stay.is_over() && !self.fate.is_sent() {
+            // No bank has seen this call, and none is to.
+            return (Err(Fault::CertificateEnded), self.fate.trail.get());
+        }
         #[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
         let started = std::time::Instant::now();
         let bank = self.forwarder.bank(route, request.host);

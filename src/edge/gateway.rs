@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::body::TimedBody;
 use super::forward::{Fate, Way};
 use super::guard::Progress;
+use super::guests::Stay;
 use super::hub::Stage;
 use super::worker::{Unfinished, Worker};
 use crate::answer::{Answer, Manner};
@@ -36,6 +37,8 @@ pub(super) struct Link {
     /// The peer's address as text: each of its lines has it.
     pub(super) peer_text: Rc<str>,
     pub(super) tls: Option<&'static str>,
+    /// Whether its client is still a client.
+    pub(super) stay: Rc<Stay>,
     pub(super) opened: Instant,
     pub(super) age_max: Duration,
     pub(super) body_timeout: Duration,
@@ -107,10 +110,11 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
     let line =
         Line { peer: link.peer_text.clone(), protocol: protocol(head.version), tls: link.tls };
     let mut entry = Entry { record: Record::default(), worker, line, started, fate: fate.clone() };
-    let banks = Way { forwarder: &worker.forwarder, fate: &fate };
+    let banks = Way { forwarder: &worker.forwarder, fate: &fate, stay: &link.stay };
+    let out = link.stay.is_over().then(|| Peer { ended: true, ..link.peer.clone() });
     let setting = Setting {
         hub: &snapshot,
-        peer: &link.peer,
+        peer: out.as_ref().unwrap_or(&link.peer),
         banks: &banks,
         entropy: Random,
         refusing: matches!(stage, Stage::Refusing | Stage::Over),
@@ -120,7 +124,7 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
     let mut answer = exchange(setting, &head, body, &mut entry.record).await;
     let old = started.saturating_duration_since(link.opened) > link.age_max;
     // Asked again: the drain may have begun meanwhile, and this is the last chance to say so.
-    answer.close |= old || worker.hub.stage().is_leaving();
+    answer.close |= old || worker.hub.stage().is_leaving() || link.stay.is_over();
     if head.version < Version::HTTP_2 {
         answer.announce_close();
     } else if head.method == http::Method::HEAD {

@@ -1,12 +1,11 @@
 //! The hub: what all workers of a process share.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use rustls::ServerConfig;
 use tokio::sync::Notify;
 
 use super::access_log::{LogCounters, LogSender};
@@ -14,6 +13,9 @@ use super::clients::ClientConfigs;
 use super::flights::Flights;
 use super::held::HeldTokens;
 use super::meters::Meters;
+use super::reload::Reloader;
+use super::standing::Standing;
+use super::tls::EdgeSide;
 use crate::routes::EdgeLimits;
 use crate::snapshot::Snapshot;
 
@@ -45,7 +47,11 @@ pub(super) struct Hub {
     /// The table and its state; swapped whole.
     pub snapshot: ArcSwap<Snapshot>,
     /// The edge's TLS; swapped whole. `None` while every listener is plain.
-    pub tls: ArcSwap<Option<Arc<ServerConfig>>>,
+    pub tls: ArcSwap<Option<Arc<EdgeSide>>>,
+    /// How it stands to its configuration.
+    pub standing: Standing,
+    /// Who reloads it; nobody where its table is in no file.
+    pub reloader: OnceLock<Reloader>,
     /// The hub's TLS towards banks.
     pub configs: Arc<ClientConfigs>,
     /// The hub's own tokens for banks.
@@ -70,7 +76,7 @@ impl Hub {
     /// A serving hub.
     pub(super) fn new(
         snapshot: Snapshot,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Arc<EdgeSide>>,
         log: Option<LogSender>,
         log_counters: Arc<LogCounters>,
         workers: usize,
@@ -78,6 +84,8 @@ impl Hub {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             tls: ArcSwap::from_pointee(tls),
+            standing: Standing::default(),
+            reloader: OnceLock::new(),
             configs: Arc::new(ClientConfigs::default()),
             tokens: Arc::default(),
             flights: Flights::default(),

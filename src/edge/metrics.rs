@@ -3,6 +3,8 @@
 //! Made when somebody asks, from the workers' own counters. Every label is from a closed set or
 //! from the table.
 
+mod change;
+
 use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
@@ -51,6 +53,7 @@ impl Collector for HubCollector {
         let help = "Answers of banks that were odd and passed.";
         encode_scoped(&mut encoder, "oddities", help, &counts.oddities)?;
         encode_process(&mut encoder, hub)?;
+        change::encode(&mut encoder, hub)?;
         encode_banks(&mut encoder, &hub.snapshot.load())
     }
 }

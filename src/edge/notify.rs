@@ -9,6 +9,14 @@ pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
+/// It reads its files; [`ready`] ends it.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "systemd can't be told of a reload"),
+    }
+}
+
 /// It ends, and nobody takes over.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);

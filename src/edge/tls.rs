@@ -1,8 +1,16 @@
 //! TLS: what the edge shows to clients, and what the hub shows to banks.
 //!
-//! This file decides protocol versions, verification and resumption, and builds rustls
-//! configurations from the PEM files that the table names. It fails closed: a certificate that
-//! can't be checked is refused. It must not know what travels inside.
+//! This file decides protocol versions and resumption, and builds rustls configurations from the
+//! PEM files that the table names. It fails closed: a certificate that can't be checked is refused.
+//! It must not know what travels inside.
+
+mod papers;
+mod shelf;
+mod trust;
+
+pub(super) use self::papers::{Paper, Papers};
+pub(super) use self::shelf::Shelf;
+pub(super) use self::trust::{Ending, Trust};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,20 +18,19 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::CertificateDer;
+use rustls::server::ProducesTickets;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-use crate::routes::{ClientAuth, EdgeTls, TargetTls, UpstreamHttp};
+use crate::routes::{EdgeTls, TargetTls, UpstreamHttp};
 
 /// A file that does not hold what it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsError {
+pub(super) struct TlsError {
     /// The file, where one is at fault.
-    pub file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     /// What is wrong, and what would be right. Never key material.
-    pub message: String,
+    pub(super) message: String,
 }
 
 impl fmt::Display for TlsError {
@@ -37,51 +44,120 @@ impl fmt::Display for TlsError {
 
 impl std::error::Error for TlsError {}
 
-/// Builds the edge's configuration: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, client certificates.
-///
-/// Sessions resume by ticket. A ticket carries the client's certificate, and the walk looks its
-/// fingerprint up in the table at each request, so that a client that was taken out is out on a
-/// resumed session too. The ticket keys are new with each configuration, so that a changed CA or
-/// CRL ends every resumption.
+/// The edge's side of TLS: what it shows, and whom it trusts.
+#[derive(Debug)]
+pub(super) struct EdgeSide {
+    /// For handshakes: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, client certificates.
+    pub(super) config: Arc<ServerConfig>,
+    /// Whom it trusts now. The same as the side before where nothing about it changed.
+    pub(super) trust: Arc<Trust>,
+    /// The files behind it.
+    pub(super) papers: Papers,
+    asked: EdgeTls,
+}
+
+impl EdgeSide {
+    /// Builds the edge's side. What did not change since `previous` is taken over as it is.
+    ///
+    /// Sessions resume by ticket. The tickets' keys live on while the client CA is the same, so
+    /// that a new certificate of the edge or a new revocation list ends no resumption; who
+    /// resumes is checked against the trust of now ([`Trust::check`]).
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file. A changed certificate or list that is out of its time is one,
+    /// too: what is there already is better.
+    pub(super) fn build(
+        tls: &EdgeTls,
+        shelf: &Shelf,
+        previous: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, TlsError> {
+        let mut papers = Papers::default();
+        papers.add(shelf.certificate("edge", &tls.cert)?);
+        papers.add(shelf.key(&tls.key)?);
+        papers.add(shelf.authorities("client_ca", &tls.client_ca)?);
+        for file in &tls.client_crl {
+            papers.add(shelf.list(file)?);
+        }
+        if let Some(old) = previous.filter(|old| old.asked == *tls && old.papers == papers) {
+            return Ok(old.clone());
+        }
+        let old_papers = previous.map(|old| &old.papers);
+        // At the start there is nothing better to keep; it is served, and said.
+        papers.check_times(old_papers, shelf.now(), tls.accepts_expired_crl)?;
+        let same = |files: &[PathBuf]| {
+            old_papers.is_some_and(|old| files.iter().all(|file| old.same(&papers, file)))
+        };
+        let same_ca = previous.filter(|old| {
+            old.asked.client_ca == tls.client_ca
+                && old.asked.client_auth == tls.client_auth
+                && same(std::slice::from_ref(&tls.client_ca))
+        });
+        let same_lists = same_ca.filter(|old| {
+            old.asked.client_crl == tls.client_crl
+                && old.asked.accepts_expired_crl == tls.accepts_expired_crl
+                && same(&tls.client_crl)
+        });
+        let trust = match same_lists {
+            Some(old) => old.trust.clone(),
+            None => Arc::new(Trust::build(tls, shelf)?),
+        };
+        let ticketer = match same_ca {
+            Some(old) => old.config.ticketer.clone(),
+            None => rustls::crypto::aws_lc_rs::Ticketer::new().map_err(general)?,
+        };
+        let config = Arc::new(edge_config(tls, shelf, &trust, ticketer)?);
+        Ok(Arc::new(Self { config, trust, papers, asked: tls.clone() }))
+    }
+}
+
+fn edge_config(
+    tls: &EdgeTls,
+    shelf: &Shelf,
+    trust: &Trust,
+    ticketer: Arc<dyn ProducesTickets>,
+) -> Result<ServerConfig, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(rustls::ALL_VERSIONS)
+        .map_err(general)?
+        .with_client_cert_verifier(trust.verifier())
+        .with_single_cert(shelf.read_chain(&tls.cert)?, shelf.read_key(&tls.key)?)
+        .map_err(|error| of_file(&tls.cert, error))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = ticketer;
+    config.send_tls13_tickets = 1;
+    Ok(config)
+}
+
+/// The files behind a setting towards a bank, as they are now.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
-pub fn edge_config(tls: &EdgeTls) -> Result<ServerConfig, TlsError> {
-    let provider = provider();
-    let roots = Arc::new(read_roots(&tls.client_ca)?);
-    let mut crls = Vec::new();
-    for file in &tls.client_crl {
-        crls.push(read_crl(file)?);
+pub(super) fn target_papers(tls: &TargetTls, shelf: &Shelf) -> Result<Papers, TlsError> {
+    let mut papers = Papers::default();
+    match &tls.ca {
+        Some(file) => papers.add(shelf.authorities("bank_ca", file)?),
+        None => papers.add(shelf.authorities("system_ca", system_roots()?)?),
     }
-    let mut verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
-        .with_crls(crls)
-        // Where CRLs are named, one must cover the client's issuer: an unknown status is refused.
-        .only_check_end_entity_revocation();
-    if tls.client_auth == ClientAuth::Optional {
-        verifier = verifier.allow_unauthenticated();
+    if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
+        papers.add(shelf.certificate("hub", cert)?);
+        papers.add(shelf.key(key)?);
     }
-    let verifier = verifier.build().map_err(|error| of_file(&tls.client_ca, error))?;
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(rustls::ALL_VERSIONS)
-        .map_err(general)?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(read_chain(&tls.cert)?, read_key(&tls.key)?)
-        .map_err(|error| of_file(&tls.cert, error))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(general)?;
-    config.send_tls13_tickets = 1;
-    Ok(config)
+    Ok(papers)
 }
 
 /// Builds the hub's configuration towards one bank, its sessions resumable.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
-pub fn target_config(tls: &TargetTls, http: UpstreamHttp) -> Result<ClientConfig, TlsError> {
+pub(super) fn target_config(
+    tls: &TargetTls,
+    http: UpstreamHttp,
+    shelf: &Shelf,
+) -> Result<ClientConfig, TlsError> {
     let provider = provider();
     let roots = match &tls.ca {
-        Some(file) => read_roots(file)?,
-        None => system_roots()?,
+        Some(file) => read_roots(shelf, file)?,
+        None => read_roots(shelf, system_roots()?)?,
     };
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .build()
@@ -92,7 +168,7 @@ pub fn target_config(tls: &TargetTls, http: UpstreamHttp) -> Result<ClientConfig
         .with_webpki_verifier(verifier);
     let mut config = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => builder
-            .with_client_auth_cert(read_chain(cert)?, read_key(key)?)
+            .with_client_auth_cert(shelf.read_chain(cert)?, shelf.read_key(key)?)
             .map_err(|error| of_file(cert, error))?,
         (None, _) | (_, None) => builder.with_no_client_auth(),
     };
@@ -107,9 +183,9 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-fn read_roots(file: &Path) -> Result<RootCertStore, TlsError> {
+fn read_roots(shelf: &Shelf, file: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in read_chain(file)? {
+    for certificate in shelf.read_chain(file)? {
         roots.add(certificate).map_err(|error| of_file(file, error))?;
     }
     Ok(roots)
@@ -123,31 +199,17 @@ const SYSTEM_ROOTS: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
 ];
 
-fn system_roots() -> Result<RootCertStore, TlsError> {
+fn system_roots() -> Result<&'static Path, TlsError> {
     let file = SYSTEM_ROOTS.into_iter().map(Path::new).find(|file| file.exists());
-    file.map_or_else(|| Err(general("no system CA bundle found; name one with tls.ca")), read_roots)
+    file.ok_or_else(|| general("no system CA bundle found; name one with tls.ca"))
 }
 
-fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let certificates = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| of_file(file, error))?;
-    if certificates.is_empty() {
-        return Err(of_file(file, "holds no PEM certificate"));
-    }
-    Ok(certificates)
-}
-
-fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    // The parser's own message could quote the file; this one can't.
-    PrivateKeyDer::from_pem_file(file).map_err(|error| match error {
-        rustls::pki_types::pem::Error::Io(error) => of_file(file, error),
-        _ => of_file(file, "holds no PEM private key"),
-    })
-}
-
-fn read_crl(file: &Path) -> Result<CertificateRevocationListDer<'static>, TlsError> {
-    CertificateRevocationListDer::from_pem_file(file).map_err(|error| of_file(file, error))
+/// The first of a chain, which is whose it is.
+fn leaf_of<'c>(
+    file: &Path,
+    chain: &'c [CertificateDer<'static>],
+) -> Result<&'c CertificateDer<'static>, TlsError> {
+    chain.first().ok_or_else(|| of_file(file, "holds no PEM certificate"))
 }
 
 fn of_file(file: &Path, error: impl fmt::Display) -> TlsError {

@@ -20,6 +20,7 @@ use super::clock::Stamp;
 use super::connection::{serve_plain, serve_tls};
 use super::forward::Forwarder;
 use super::guard::Scratch;
+use super::guests::Guests;
 use super::hub::{Door, Hub, Stage};
 use super::meters::WorkerMeters;
 use super::sockets;
@@ -43,6 +44,7 @@ pub(super) struct Worker {
     pub(super) log: LogBuffer,
     pub(super) stamp: Stamp,
     pub(super) scratch: Scratch,
+    pub(super) guests: Guests,
     /// False once its tasks are about to be dropped.
     pub(super) alive: AtomicBool,
     connections: Cell<usize>,
@@ -89,6 +91,7 @@ pub(super) fn spawn(number: usize, hub: Arc<Hub>, ears: Vec<Ear>) -> io::Result<
             log: LogBuffer::new(hub.log.clone()),
             stamp: Stamp::default(),
             scratch: Scratch::new(),
+            guests: Guests::new(),
             alive: AtomicBool::new(true),
             connections: Cell::new(0),
             handshakes: Cell::new(0),
@@ -129,7 +132,10 @@ impl Worker {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.hub.stage().is_leaving() {
             tokio::select! {
-                _ = ticks.tick() => self.tidy(),
+                _ = ticks.tick() => {
+                    self.tidy();
+                    self.guests.look(&self.hub).await;
+                }
                 () = self.hub.leaving() => {}
             }
         }
@@ -223,11 +229,11 @@ impl Worker {
         self.connections.set(self.connections.get() + 1);
         self.handshakes.set(self.handshakes.get() + usize::from(tls));
         let worker = self.clone();
-        let config = if tls { self.hub.tls.load().as_ref().clone() } else { None };
+        let side = if tls { self.hub.tls.load().as_ref().clone() } else { None };
         tokio::task::spawn_local(async move {
-            match (tls, config) {
+            match (tls, side) {
                 (false, _) => serve_plain(worker.clone(), socket, from).await,
-                (true, Some(config)) => serve_tls(worker.clone(), socket, from, config).await,
+                (true, Some(side)) => serve_tls(worker.clone(), socket, from, side).await,
                 (true, None) => worker.end_handshake(),
             }
             worker.connections.set(worker.connections.get().saturating_sub(1));

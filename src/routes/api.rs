@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use super::client::parse_target_id;
 use super::grammar;
 use super::load::Compile;
@@ -59,17 +61,20 @@ pub(super) fn read_all(
     apis
 }
 
+/// A contract, and the SHA-256 of its document.
+type Compiled = (Arc<Contract>, [u8; 32]);
+
 fn read<'d>(
     section: &Reader<'d>,
     base_path: Name,
-    compiled: &mut HashMap<&'d str, Option<Arc<Contract>>>,
+    compiled: &mut HashMap<&'d str, Option<Compiled>>,
     compile: &mut dyn Compile,
 ) -> Option<Api> {
     section.require("contract", "\"blink-fi\"");
     let contract = section.text("contract").and_then(|name| {
         // A document that is mounted twice is compiled, and its problems reported, once.
         let known = compiled.entry(name.value);
-        known.or_insert_with(|| read_contract(section, name, compile).map(Arc::new)).clone()
+        known.or_insert_with(|| read_contract(section, name, compile)).clone()
     });
     let query = match section.choice("query") {
         Some("drop") => QueryPolicy::Drop,
@@ -82,8 +87,10 @@ fn read<'d>(
     let strict_statuses = section.flag("strict_statuses");
     let validate_token_response = section.flag("validate_token_response");
     let error_uri = section.parse("error_uri", grammar::parse_error_uri).map(|uri| uri.value);
+    let (contract, document) = contract?;
     Some(Api {
-        contract: contract?,
+        contract,
+        document,
         base_path,
         query,
         authorization,
@@ -138,13 +145,14 @@ fn read_contract(
     section: &Reader<'_>,
     name: At<&str>,
     compile: &mut dyn Compile,
-) -> Option<Contract> {
+) -> Option<Compiled> {
     let shown = shorten(name.value);
     let extension = Path::new(name.value).extension().and_then(|extension| extension.to_str());
-    let result = if matches!(extension, Some("yaml" | "yml" | "json")) {
+    let hash = |document: &str| Sha256::digest(document.as_bytes()).into();
+    let (result, document) = if matches!(extension, Some("yaml" | "yml" | "json")) {
         let path = section.page.directory().join(name.value);
         match section.page.sources.read(&path) {
-            Ok(document) => compile.compile(name.value, &document),
+            Ok(document) => (compile.compile(name.value, &document), hash(&document)),
             Err(error) => {
                 let what = format!("the contract `{shown}` can't be read: {error}");
                 let right = format!("it was looked for as `{}`", path.display());
@@ -164,10 +172,10 @@ fn read_contract(
             section.page.error(name.span, Wrong::new(what).right(right));
             return None;
         };
-        compile.compile(name.value, document)
+        (compile.compile(name.value, document), hash(document))
     };
     match result {
-        Ok(contract) => Some(contract),
+        Ok(contract) => Some((Arc::new(contract), document)),
         Err(errors) => {
             for error in errors {
                 // The compiler's own text says what would be right.

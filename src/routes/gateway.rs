@@ -11,7 +11,7 @@ use super::grammar;
 use super::page::{At, Wrong};
 use super::reader::Reader;
 use super::reference;
-use super::table::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen};
+use super::table::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, Watch};
 
 /// Most listening sockets.
 const LISTENERS_MAX: usize = 32;
@@ -19,6 +19,8 @@ const LISTENERS_MAX: usize = 32;
 const RUN_DIR_BYTES_MAX: usize = 80;
 /// Where the admin listener is when nothing is said: loopback.
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9443);
+/// How often files are looked at when nothing is said.
+const WATCH_DEFAULT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Reads `[gateway]`. What it returns counts only where no error was reported.
 pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
@@ -44,7 +46,20 @@ pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
         drain_delay: section.time_or_default("drain_delay"),
         drain_quiet: section.time_or_default("drain_quiet"),
         run_dir: read_run_dir(&section),
+        watch: section
+            .parse("watch", grammar::parse_watch)
+            .map_or(Watch::Every(WATCH_DEFAULT), |watch| watch.value),
     })
+}
+
+/// Where a table's admin listener is, whatever else is right or wrong in it. `None` when the text
+/// is no TOML or names no address.
+pub fn admin_address(text: &str) -> Option<SocketAddr> {
+    let root: toml::Table = text.parse().ok()?;
+    match root.get("gateway").and_then(|gateway| gateway.get("admin")) {
+        None => Some(ADMIN_DEFAULT),
+        Some(address) => address.as_str()?.parse().ok(),
+    }
 }
 
 fn read_run_dir(section: &Reader<'_>) -> Option<PathBuf> {
@@ -132,7 +147,14 @@ fn read_tls(section: &Reader<'_>, listen: &[At<Listen>]) -> Option<EdgeTls> {
         Some("optional") => ClientAuth::Optional,
         _ => ClientAuth::Required,
     };
-    Some(EdgeTls { cert: cert?, key: key?, client_ca: client_ca?, client_crl, client_auth })
+    Some(EdgeTls {
+        cert: cert?,
+        key: key?,
+        client_ca: client_ca?,
+        client_crl,
+        client_auth,
+        accepts_expired_crl: tls.choice("client_crl_expired") == Some("accept"),
+    })
 }
 
 /// Reports switches of identity that do not go together.

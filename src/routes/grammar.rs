@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::page::Wrong;
 use super::reader::shorten;
+use super::table::Watch;
 use crate::fault::Name;
 
 /// Longest name for people, in characters.
@@ -51,6 +52,18 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Wrong> {
         _ => return Err(wrong()),
     };
     number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+/// How often files are looked at: `off`, or a duration from 100ms to 1h.
+pub(super) fn parse_watch(text: &str) -> Result<Watch, Wrong> {
+    if text == "off" {
+        return Ok(Watch::Off);
+    }
+    let interval = parse_duration(text)?;
+    if interval >= Duration::from_millis(100) && interval <= Duration::from_secs(3_600) {
+        return Ok(Watch::Every(interval));
+    }
+    Err(Wrong::new("`watch` is out of its range").right("a duration from 100ms to 1h, or `off`"))
 }
 
 /// A number of calls, `/`, and a period: `50/s`, `600/m`, `1000/h`.

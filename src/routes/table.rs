@@ -7,7 +7,7 @@ mod gateway;
 mod target;
 
 pub use dialect::{Dialect, Override, Translation};
-pub use gateway::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen};
+pub use gateway::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, Watch};
 pub use target::{
     Breaker, Origin, Paths, Scheme, Target, TargetStatus, TargetTls, Timeouts, UpstreamHttp,
 };
@@ -53,6 +53,8 @@ pub enum QueryPolicy {
 pub struct Api {
     /// The rules.
     pub contract: Arc<Contract>,
+    /// SHA-256 of the document that they were compiled from: to tell a changed one.
+    pub document: [u8; 32],
     /// Empty, or starting with `/` and not ending with one.
     pub base_path: Name,
     /// CONTRACT row 3.

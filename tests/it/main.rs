@@ -45,6 +45,7 @@ mod identity;
 mod knobs;
 mod leaving;
 mod limits;
+mod load;
 mod native;
 mod native_flinks;
 mod native_konsentus;
@@ -55,6 +56,8 @@ mod pool;
 mod process;
 mod rates;
 mod record;
+mod reload;
+
 mod requests;
 mod smuggling;
 mod storm;

@@ -37,13 +37,17 @@ impl Manager {
 }
 
 #[test]
-fn systemd_hears_of_the_start_the_successor_and_the_end() {
+fn systemd_hears_of_the_start_a_successor_a_reload_and_the_end() {
     let manager = Manager::new();
     let mut program = manager.launch("NOTHING=1");
     assert_eq!(manager.hears(), "READY=1");
     program.upgrade();
     // Before the new process speaks: else it would be nobody's.
     assert_eq!(manager.hears(), format!("MAINPID={}", program.serving()));
+    assert_eq!(manager.hears(), "READY=1");
+    program.signal("HUP");
+    let reloading = manager.hears();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
     assert_eq!(manager.hears(), "READY=1");
     // The one before has ended, and has not said that the service stops.
     program.signal("TERM");

@@ -148,6 +148,43 @@ impl World {
         (answer.status().as_u16(), text)
     }
 
+    /// A file of the world: `routes.toml`, `edge.pem`, …
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Changes a file as careful people do: a new one takes the old one's name.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let new = self.file(&format!("{name}.new"));
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, self.file(name)).unwrap();
+    }
+
+    /// Changes a text in `routes.toml`, which must be there.
+    #[track_caller]
+    pub(crate) fn rewrite(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.file("routes.toml")).unwrap();
+        assert!(text.contains(from), "no {from} in {text}");
+        self.write("routes.toml", &text.replace(from, to));
+    }
+
+    /// Asks the admin listener for a reload.
+    pub(crate) fn reload(&self) -> (u16, Value) {
+        self.ask_admin(Request::post("/reload").body(Bytes::new()).unwrap())
+    }
+
+    /// Asks it for a page of JSON.
+    pub(crate) fn page_of(&self, path: &str) -> (u16, Value) {
+        self.ask_admin(Request::get(path).body(Bytes::new()).unwrap())
+    }
+
+    fn ask_admin(&self, request: Request<Bytes>) -> (u16, Value) {
+        let mut client = Client::plain(self.running().admin).timeout(PATIENCE);
+        let answer = wait(client.call(request)).expect("the admin listener does not answer");
+        let json = serde_json::from_slice(answer.body()).unwrap_or_default();
+        (answer.status().as_u16(), json)
+    }
+
     /// The same, or nothing where the test has stopped the gateway already.
     fn page(&self, path: &str) -> String {
         self.running.as_ref().map_or_else(String::new, |_| self.admin(path).1)

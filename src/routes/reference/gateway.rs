@@ -68,6 +68,12 @@ pub(in crate::routes) static GATEWAY: Section = Section {
             "",
             "A private folder for the upgrade socket, made if it is not there. No upgrade without.",
         ),
+        Row::other(
+            "watch",
+            "duration, 100ms to 1h, or `\"off\"`",
+            "\"2s\"",
+            "How often the files of this table are looked at; a change is taken up.",
+        ),
         Row::table("tls", "", "Certificates; required with `listen`."),
         Row::table("limits", "", "A limit on everything a stranger can send, hold or delay."),
         Row::table("access_log", "", "Where one line for each exchange goes; none if left out."),
@@ -87,6 +93,11 @@ pub(in crate::routes) static TLS: Section = Section {
             "list of file names",
             "[]",
             "Certificate revocation lists of those CAs.",
+        ),
+        Row::choice(
+            "client_crl_expired",
+            &["refuse", "accept"],
+            "What a list past its `nextUpdate` means: nobody of its CA is let in, or it still counts.",
         ),
         Row::choice(
             "client_auth",

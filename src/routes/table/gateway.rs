@@ -32,6 +32,40 @@ pub struct Gateway {
     pub drain_quiet: Duration,
     /// The private folder of the upgrade socket; without it there is no upgrade.
     pub run_dir: Option<PathBuf>,
+    /// How changed files are found out.
+    pub watch: Watch,
+}
+
+impl Gateway {
+    /// What a running process makes of this one: its sockets, threads and log stay as they are in
+    /// `running`, and so does what would mean something else on those sockets.
+    #[must_use]
+    pub fn taken_up_by(&self, running: &Self) -> Self {
+        let mut gateway = self.clone();
+        gateway.listen.clone_from(&running.listen);
+        gateway.admin = running.admin;
+        gateway.workers = running.workers;
+        gateway.access_log.clone_from(&running.access_log);
+        gateway.run_dir.clone_from(&running.run_dir);
+        if self.listen != running.listen {
+            // Whether a header is believed was weighed against the new listeners, not these.
+            gateway.insecure_header_identity = running.insecure_header_identity;
+            match (&mut gateway.tls, &running.tls) {
+                (Some(tls), Some(old)) => tls.client_auth = old.client_auth,
+                (tls, old) => tls.clone_from(old),
+            }
+        }
+        gateway
+    }
+}
+
+/// Whether the files of the table are looked at for changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// Only when a reload is asked for.
+    Off,
+    /// So often; a change that stood still since the last look is taken up.
+    Every(Duration),
 }
 
 /// One listening socket.
@@ -73,6 +107,9 @@ pub struct EdgeTls {
     pub client_crl: Vec<PathBuf>,
     /// Whether a client certificate is required.
     pub client_auth: ClientAuth,
+    /// Whether a revocation list counts that is past its `nextUpdate`. If not, nobody of its CA is
+    /// let in.
+    pub accepts_expired_crl: bool,
 }
 
 /// `[gateway.limits]`: a limit on everything a stranger can send, hold or delay.

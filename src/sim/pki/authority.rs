@@ -103,6 +103,16 @@ impl Authority {
         self.certify(params)
     }
 
+    /// Certifies a TLS client for so many seconds from now.
+    ///
+    /// # Errors
+    /// As [`Authority::new`].
+    pub fn brief_client(&self, name: &str, seconds: i64) -> Result<Identity, PkiError> {
+        let mut params = dated(name, &[], -BACKDATED_SECONDS, seconds)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.certify(params)
+    }
+
     /// Certifies a TLS server under these host names and addresses.
     ///
     /// # Errors
@@ -128,6 +138,18 @@ impl Authority {
     /// # Errors
     /// As [`Authority::new`].
     pub fn revocation_list(&self, revoked: &[&Identity]) -> Result<String, PkiError> {
+        self.brief_revocation_list(revoked, AUTHORITY_DAYS * DAY_SECONDS)
+    }
+
+    /// The same, with a `nextUpdate` so many seconds from now.
+    ///
+    /// # Errors
+    /// As [`Authority::new`].
+    pub fn brief_revocation_list(
+        &self,
+        revoked: &[&Identity],
+        seconds: i64,
+    ) -> Result<String, PkiError> {
         let start = date(-BACKDATED_SECONDS);
         let entry = |identity: &&Identity| RevokedCertParams {
             serial_number: identity.serial.clone(),
@@ -137,7 +159,7 @@ impl Authority {
         };
         let params = CertificateRevocationListParams {
             this_update: start,
-            next_update: date(AUTHORITY_DAYS * DAY_SECONDS),
+            next_update: date(seconds),
             crl_number: serial(),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),

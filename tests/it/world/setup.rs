@@ -4,8 +4,8 @@
 
 use std::fs;
 
-use corgate::edge;
-use corgate::routes::{self, Colour, RouteTable, SystemSources};
+use corgate::edge::{self, Given};
+use corgate::routes::{self, Colour, Loaded, RouteTable, SystemSources};
 use corgate::sim::bank::Bank;
 
 use super::{Notes, Program, World, bank, entry, notes, pki};
@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     more: String,
     bank: Option<Bank>,
     edit: Option<Edit>,
+    top: String,
+    files: Vec<(String, String)>,
 }
 
 /// A change of the table after it was loaded.
@@ -44,6 +46,8 @@ impl Setup {
             more: none(),
             bank: None,
             edit: None,
+            top: none(),
+            files: Vec::new(),
         }
     }
 
@@ -101,6 +105,17 @@ impl Setup {
         self.more(&entry)
     }
 
+    /// Lines before the first table.
+    pub(crate) fn top(self, lines: &str) -> Self {
+        Self { top: lines.to_owned(), ..self }
+    }
+
+    /// One more file beside the table.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// Another bank than a correct one.
     pub(crate) fn bank(self, bank: Bank) -> Self {
         Self { bank: Some(bank), ..self }
@@ -112,7 +127,7 @@ impl Setup {
     }
 
     fn text(&self, bank: &Bank) -> String {
-        let Self { gateway, tls, limits, api, contract, client, target, more, .. } = self;
+        let Self { gateway, tls, limits, api, contract, client, target, more, top, .. } = self;
         let place = format!("\"https://127.0.0.1:{}\"", bank.address().port());
         let upstream = self.upstream.as_ref().unwrap_or(&place);
         let client = entry(1, client);
@@ -122,14 +137,18 @@ impl Setup {
         let own_quiet = gateway.contains("drain_quiet");
         let quiet = if own_quiet { "" } else { "drain_quiet = \"50ms\"" };
         let workers = if gateway.contains("workers") { "" } else { "workers = 1" };
+        // A test that changes files says when they are looked at.
+        let watch = if gateway.contains("watch") { "" } else { "watch = \"off\"" };
         format!(
             r#"
+{top}
 [gateway]
 listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 {workers}
 {drain}
 {quiet}
+{watch}
 {gateway}
 [gateway.tls]
 cert = "edge.pem"
@@ -161,15 +180,19 @@ allow_private_addresses = true
     /// Whether the table loads; what is wrong with it, if not.
     pub(crate) fn load(&self, bank: &Bank) -> Result<RouteTable, String> {
         let folder = tempfile::tempdir().unwrap();
-        self.load_in(folder.path(), bank)
+        self.load_in(folder.path(), bank).map(|loaded| loaded.table)
     }
 
-    fn load_in(&self, folder: &std::path::Path, bank: &Bank) -> Result<RouteTable, String> {
+    fn load_in(&self, folder: &std::path::Path, bank: &Bank) -> Result<Loaded, String> {
         pki().write(folder).unwrap();
         let file = folder.join("routes.toml");
         fs::write(&file, self.text(bank)).unwrap();
+        for (name, text) in &self.files {
+            fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+            fs::write(folder.join(name), text).unwrap();
+        }
         let loaded = routes::load(&file, &SystemSources);
-        loaded.map(|loaded| loaded.table).map_err(|report| report.render(Colour::Never))
+        loaded.map_err(|report| report.render(Colour::Never))
     }
 
     /// Starts the program itself, in a process of its own, and the bank if the test brings none.
@@ -194,12 +217,16 @@ allow_private_addresses = true
         notes::listen();
         let bank = self.bank.take().unwrap_or_else(bank);
         let folder = tempfile::tempdir().unwrap();
-        let table = self.load_in(folder.path(), &bank);
-        let mut table = table.unwrap_or_else(|report| panic!("{report}"));
-        if let Some(edit) = self.edit {
-            edit(&mut table);
-        }
-        let running = edge::start(table).unwrap();
+        let loaded = self.load_in(folder.path(), &bank);
+        let mut loaded = loaded.unwrap_or_else(|report| panic!("{report}"));
+        let given = match self.edit {
+            Some(edit) => {
+                edit(&mut loaded.table);
+                loaded.table.into()
+            }
+            None => Given::from_file(loaded, &folder.path().join("routes.toml")),
+        };
+        let running = edge::start(given).unwrap();
         World { bank, notes: Notes::default(), running: Some(running), folder }
     }
 }

@@ -1,0 +1,248 @@
+//! Reloads: the table and every file that it names, taken up while the gateway runs.
+//!
+//! One thread makes them, one at a time: because somebody asked (the admin listener, SIGHUP), or
+//! because a file changed. Who asks while one is under way gets the next one, together with all
+//! others who asked meanwhile. This file decides when a reload is made. It must not know what
+//! is in a table.
+
+mod hangup;
+mod report;
+mod stage;
+mod watch;
+
+pub(super) use self::hangup::reload_on_hangup;
+pub(super) use self::report::{Aside, Outcome, Report};
+pub(super) use self::stage::set_aside;
+use self::stage::{Refused, stage};
+use self::watch::{Recorder, Watcher};
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::hub::Hub;
+use super::standing::Now;
+use super::unix_now;
+use crate::routes::Watch;
+
+/// Most requests that wait at once.
+const WAITING_MAX: usize = 64;
+/// How long the thread sleeps where no files are watched.
+const UNWATCHED: Duration = Duration::from_secs(3_600);
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Take up what has changed.
+    Reload,
+    /// Only say what that would be.
+    Plan,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The admin listener.
+    Admin,
+    /// SIGHUP.
+    Signal,
+    /// A file changed.
+    File,
+}
+
+impl Cause {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Signal => "signal",
+            Self::File => "file",
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Message {
+    Work { task: Task, cause: Cause, reply: oneshot::Sender<Arc<Report>> },
+    Stop,
+}
+
+/// Where reloads are asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Reloader {
+    sender: SyncSender<Message>,
+    /// The operator's file, as the process was started with it.
+    pub(super) config: Arc<Path>,
+}
+
+/// The thread that makes reloads.
+#[derive(Debug)]
+pub(super) struct ReloadThread {
+    sender: SyncSender<Message>,
+    thread: JoinHandle<()>,
+}
+
+/// Why a reload was not even begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unasked {
+    /// Too many wait already.
+    Busy,
+    /// The gateway is leaving.
+    Leaving,
+}
+
+impl Reloader {
+    /// Asks for a task. The answer comes when it is done.
+    ///
+    /// # Errors
+    /// [`Unasked`] when it will not be done.
+    pub(super) fn ask(
+        &self,
+        task: Task,
+        cause: Cause,
+    ) -> Result<oneshot::Receiver<Arc<Report>>, Unasked> {
+        let (reply, answer) = oneshot::channel();
+        match self.sender.try_send(Message::Work { task, cause, reply }) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => Err(Unasked::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(Unasked::Leaving),
+        }
+    }
+}
+
+impl ReloadThread {
+    /// Lets it end: at once, unless it is in the middle of a reload.
+    pub(super) fn stop(self) {
+        // A full queue ends by itself once the receiver is gone.
+        let _ = self.sender.send(Message::Stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the reload thread panicked");
+        }
+    }
+}
+
+/// Starts the thread, and makes the hub's reloads its work.
+///
+/// # Errors
+/// The thread can't be made.
+pub(super) fn spawn(hub: Arc<Hub>, config: &Path) -> std::io::Result<ReloadThread> {
+    let (sender, messages) = sync_channel(WAITING_MAX);
+    // Whoever asks may stand in another directory.
+    let shown = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    let reloader = Reloader { sender: sender.clone(), config: shown.into() };
+    let _ = hub.reloader.set(reloader);
+    let config = config.to_owned();
+    let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+        Desk { watcher: Watcher::default(), hub, config }.run(&messages);
+    })?;
+    Ok(ReloadThread { sender, thread })
+}
+
+struct Desk {
+    hub: Arc<Hub>,
+    config: PathBuf,
+    watcher: Watcher,
+}
+
+impl Desk {
+    fn run(mut self, messages: &Receiver<Message>) {
+        // What the process was started with is looked at once more: a file may have changed
+        // since, and which files there are is not known yet.
+        let mut first = true;
+        loop {
+            let watch = self.hub.snapshot.load().table.gateway.watch;
+            let wait = match watch {
+                Watch::Off => UNWATCHED,
+                Watch::Every(_) if std::mem::take(&mut first) => Duration::ZERO,
+                Watch::Every(interval) => interval,
+            };
+            match messages.recv_timeout(wait) {
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Message::Work { task, cause, reply }) => {
+                    if !self.serve(messages, task, cause, reply) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if watch != Watch::Off && self.watcher.has_changed() {
+                        self.work(Task::Reload, Cause::File);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does a task for all who wait for it. `false` when it is time to end.
+    fn serve(
+        &mut self,
+        messages: &Receiver<Message>,
+        task: Task,
+        cause: Cause,
+        reply: oneshot::Sender<Arc<Report>>,
+    ) -> bool {
+        let (mut reloads, mut plans) = (Vec::new(), Vec::new());
+        let mut causes = cause;
+        let mut sort = |task, cause, reply| match task {
+            Task::Reload => {
+                causes = cause;
+                reloads.push(reply);
+            }
+            Task::Plan => plans.push(reply),
+        };
+        sort(task, cause, reply);
+        let mut goes_on = true;
+        while let Ok(message) = messages.try_recv() {
+            match message {
+                Message::Work { task, cause, reply } => sort(task, cause, reply),
+                Message::Stop => goes_on = false,
+            }
+        }
+        for (task, replies) in [(Task::Reload, reloads), (Task::Plan, plans)] {
+            if replies.is_empty() || !goes_on {
+                continue;
+            }
+            let report = Arc::new(self.work(task, causes));
+            for reply in replies {
+                // Who does not wait any more finds it in the log.
+                let _ = reply.send(report.clone());
+            }
+        }
+        goes_on
+    }
+
+    fn work(&mut self, task: Task, cause: Cause) -> Report {
+        let recorder = Recorder::default();
+        let before = self.watcher.look();
+        let staged = stage(&self.hub, &self.config, &recorder);
+        let read = staged.is_ok();
+        let report = match (staged, task) {
+            (Ok(staged), Task::Plan) => staged.report(&self.hub),
+            (Ok(staged), Task::Reload) => {
+                let report = staged.report(&self.hub);
+                staged.take_up(&self.hub);
+                Report { generation: self.hub.standing.generation(), ..report }
+            }
+            (Err(Refused(problems)), _) => Report::refused(&self.hub, problems),
+        };
+        let learns = self.watcher.is_new() && cause == Cause::File;
+        if task == Task::Reload {
+            // A plan leaves the watcher as it is: what it saw is still to be taken up.
+            self.watcher.keep(recorder, (!read).then_some(before));
+            if learns && !report.diff.takes_effect() && read {
+                // It only found out which files there are.
+                return report;
+            }
+            self.hub.standing.count_reload(report.outcome);
+            if report.outcome == Outcome::Unchanged {
+                let now = self.hub.standing.now();
+                let good_at = unix_now();
+                self.hub.standing.set_now(Now { good_at, ..Now::clone(&now) });
+            }
+            report.log(cause.as_str());
+        }
+        report
+    }
+}

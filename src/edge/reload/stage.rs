@@ -1,0 +1,202 @@
+//! Stages a reload: reads, checks, and builds all that the new table needs, beside the one that
+//! serves; then swaps.
+//!
+//! This file decides what a broken file takes down: the operator's file or the edge's own
+//! certificates everything, so that nothing changes; a bank's file or a bank's certificates that
+//! bank alone, which is served on as before. Nothing of what serves is touched before all is built.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::report::{Aside, Outcome, Report, config_of};
+use super::watch::Recorder;
+use crate::edge::clients::{StagedConfigs, setting};
+use crate::edge::hub::Hub;
+use crate::edge::standing::Now;
+use crate::edge::tls::{EdgeSide, Paper, Papers, Shelf, TlsError};
+use crate::edge::unix_now;
+use crate::ids::TargetId;
+use crate::routes::{
+    self, Change, Diff, How, KeyChange, Loaded, Part, Problem, Quarantined, RouteTable,
+};
+use crate::snapshot::Snapshot;
+
+/// Why nothing can be taken up.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) Vec<String>);
+
+/// All that a reload needs, built and not yet in use.
+pub(super) struct Staged {
+    previous: Arc<Snapshot>,
+    /// As this process takes it up.
+    table: RouteTable,
+    edge: Option<Arc<EdgeSide>>,
+    configs: StagedConfigs,
+    diff: Diff,
+    aside: Vec<Aside>,
+    papers: Papers,
+}
+
+/// Reads the files and builds.
+///
+/// # Errors
+/// [`Refused`] when nothing of it can be taken up.
+pub(super) fn stage(hub: &Hub, config: &Path, recorder: &Recorder) -> Result<Staged, Refused> {
+    let mut loaded = routes::load(config, recorder).map_err(|report| Refused(lines(&report)))?;
+    let previous = hub.snapshot.load_full();
+    let kept = loaded.keep_last_good(config, &previous.table);
+    let mut aside = set_aside(&loaded, &kept);
+    let Loaded { mut table, .. } = loaded;
+    let shelf = Shelf::new(unix_now());
+
+    let wanted = table.gateway.clone();
+    let taken_up = wanted.taken_up_by(&previous.table.gateway);
+    let old_edge = Option::clone(&hub.tls.load());
+    let edge = match &taken_up.tls {
+        None => None,
+        Some(tls) => {
+            let side = EdgeSide::build(tls, &shelf, old_edge.as_ref());
+            Some(side.map_err(|error| Refused(vec![format!("the edge's TLS: {error}")]))?)
+        }
+    };
+    let mut configs = hub.configs.stage(table.targets.values(), &shelf);
+    aside.extend(keep_broken(hub, &mut table, &previous.table, &mut configs, &shelf));
+
+    let mut diff = Diff::between(&previous.table, &table);
+    let mut papers = configs.papers();
+    let mut old_papers = hub.configs.papers();
+    for (all, side) in [(&mut papers, &edge), (&mut old_papers, &old_edge)] {
+        side.iter().for_each(|side| all.append(&side.papers));
+    }
+    compare_papers(&mut diff, &old_papers, &papers);
+    table.gateway = taken_up;
+    Ok(Staged { previous, table, edge, configs, diff, aside, papers })
+}
+
+/// Lets every target whose certificates can't be used keep its last good entry.
+fn keep_broken(
+    hub: &Hub,
+    table: &mut RouteTable,
+    previous: &RouteTable,
+    configs: &mut StagedConfigs,
+    shelf: &Shelf,
+) -> Vec<Aside> {
+    let mut aside: BTreeMap<String, Aside> = BTreeMap::new();
+    let mut kept = Vec::new();
+    for target in table.targets.values() {
+        let Some(error) = setting(target).and_then(|setting| configs.broken.get(&setting)) else {
+            continue;
+        };
+        let TlsError { file, .. } = error;
+        let file = file.as_deref().map_or_else(String::new, |file| file.display().to_string());
+        let entry = aside.entry(file.clone()).or_insert_with(|| Aside {
+            file,
+            targets: Vec::new(),
+            problems: vec![error.to_string()],
+        });
+        entry.targets.push(target.id.to_string());
+        kept.extend(previous.targets.get(&target.id).cloned());
+    }
+    for old in kept {
+        if let Some(setting) = setting(&old) {
+            hub.configs.stage_one(configs, setting, shelf);
+        }
+        table.targets.insert(old.id.clone(), old);
+    }
+    aside.values_mut().for_each(|aside| aside.targets.sort());
+    aside.into_values().collect()
+}
+
+/// The files that the loader set aside.
+pub(in crate::edge) fn set_aside(loaded: &Loaded, kept: &[TargetId]) -> Vec<Aside> {
+    let of = |Quarantined { file, report }: &Quarantined| {
+        let is_of = |id: &&TargetId| {
+            loaded.table.targets.get(*id).is_some_and(|target| target.source == *file)
+        };
+        Aside {
+            file: file.display().to_string(),
+            targets: kept.iter().filter(is_of).map(ToString::to_string).collect(),
+            problems: lines(report),
+        }
+    };
+    loaded.quarantined.iter().map(of).collect()
+}
+
+fn lines(report: &routes::Report) -> Vec<String> {
+    report.problems.iter().map(Problem::one_line).collect()
+}
+
+/// Adds the files that are new, gone, or hold something else.
+fn compare_papers(diff: &mut Diff, old: &Papers, new: &Papers) {
+    let mut files: Vec<_> = old.iter().chain(new.iter()).map(|paper| &paper.file).collect();
+    files.sort();
+    files.dedup();
+    for file in files {
+        let (how, keys) = match (old.get(file), new.get(file)) {
+            (Some(_), Some(_)) if old.same(new, file) => continue,
+            (Some(before), Some(after)) => (How::Changed, compare_paper(before, after)),
+            (None, _) => (How::Added, Vec::new()),
+            (Some(_), None) => (How::Removed, Vec::new()),
+        };
+        diff.push(Change { part: Part::File, name: file.display().to_string(), how, keys });
+    }
+}
+
+fn compare_paper(old: &Paper, new: &Paper) -> Vec<KeyChange> {
+    let mut keys = Vec::new();
+    let mut compare = |key: &str, from: Option<String>, to: Option<String>| {
+        if from != to {
+            let key = key.to_owned();
+            keys.push(KeyChange { key, from, to, hidden: false, needs_new_process: false });
+        }
+    };
+    compare("serial", old.serial.clone(), new.serial.clone());
+    compare("until", old.end(), new.end());
+    keys
+}
+
+impl Staged {
+    /// What is taken up.
+    pub(super) fn report(&self, hub: &Hub) -> Report {
+        let takes_effect = self.diff.takes_effect();
+        let outcome = match (self.aside.is_empty(), takes_effect) {
+            (false, _) => Outcome::Partial,
+            (true, true) => Outcome::Applied,
+            (true, false) => Outcome::Unchanged,
+        };
+        Report {
+            outcome,
+            config: config_of(hub),
+            generation: hub.standing.generation(),
+            problems: Vec::new(),
+            set_aside: self.aside.clone(),
+            needs_new_process: self.waiting(),
+            diff: self.diff.clone(),
+        }
+    }
+
+    fn waiting(&self) -> Vec<String> {
+        self.diff.needs_new_process().map(|key| key.key.clone()).collect()
+    }
+
+    /// Puts it to use. What can't fail is all that is left to do.
+    pub(super) fn take_up(self, hub: &Hub) {
+        let waiting = self.waiting();
+        let now = Now { good_at: unix_now(), aside: self.aside, waiting, papers: self.papers };
+        if self.diff.takes_effect() {
+            let stale = &self.configs.stale;
+            let snapshot = Snapshot::build_anew(self.table, Some(&self.previous), |target| {
+                setting(target).is_some_and(|setting| stale.contains(&setting))
+            });
+            // Certificates before the table: a new entry never meets an old certificate.
+            hub.configs.replace(self.configs);
+            hub.tls.store(Arc::new(self.edge));
+            hub.snapshot.store(Arc::new(snapshot));
+            hub.standing.set_now(now);
+            hub.standing.take_up();
+        } else {
+            hub.standing.set_now(now);
+        }
+    }
+}

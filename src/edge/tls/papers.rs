@@ -1,0 +1,101 @@
+//! The files that TLS rests on, as they were when they were read: what they are told apart by, and
+//! until when they are good.
+//!
+//! This file decides when a changed one is out of its time. It must not know what they hold beyond
+//! dates and numbers; no key material is kept.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chrono::DateTime;
+
+use super::{TlsError, of_file};
+
+/// A file with certificates, a key or a revocation list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::edge) struct Paper {
+    /// What it is used as, for a metric's label: `edge`, `client_ca`, `client_crl`, `bank_ca`,
+    /// `hub`, `key`, `system_ca`.
+    pub(in crate::edge) role: &'static str,
+    /// The file.
+    pub(in crate::edge) file: PathBuf,
+    /// SHA-256 of its bytes.
+    pub(super) hash: [u8; 32],
+    /// From when it is good, in Unix seconds.
+    pub(super) not_before: Option<i64>,
+    /// Until when: of several certificates, the first that ends.
+    pub(in crate::edge) not_after: Option<i64>,
+    /// The serial number of a party's own certificate, in hexadecimal.
+    pub(in crate::edge) serial: Option<String>,
+}
+
+impl Paper {
+    /// Its end, as people read it.
+    pub(in crate::edge) fn end(&self) -> Option<String> {
+        self.not_after.map(date)
+    }
+}
+
+/// Several of them, by file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::edge) struct Papers(BTreeMap<PathBuf, Paper>);
+
+impl Papers {
+    pub(in crate::edge) fn add(&mut self, paper: Paper) {
+        self.0.insert(paper.file.clone(), paper);
+    }
+
+    pub(in crate::edge) fn append(&mut self, others: &Self) {
+        self.0.extend(others.0.iter().map(|(file, paper)| (file.clone(), paper.clone())));
+    }
+
+    pub(in crate::edge) fn iter(&self) -> impl Iterator<Item = &Paper> {
+        self.0.values()
+    }
+
+    pub(in crate::edge) fn get(&self, file: &Path) -> Option<&Paper> {
+        self.0.get(file)
+    }
+
+    /// Whether a file has the same bytes in both.
+    pub(in crate::edge) fn same(&self, other: &Self, file: &Path) -> bool {
+        let hash = |papers: &Self| papers.0.get(file).map(|paper| paper.hash);
+        hash(self) == hash(other)
+    }
+
+    /// Refuses what changed since `old` and is out of its time. What did not change is served on
+    /// whatever its dates say: it must not stand in the way of other changes.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file and the date.
+    pub(in crate::edge) fn check_times(
+        &self,
+        old: Option<&Self>,
+        now: i64,
+        accepts_expired_crl: bool,
+    ) -> Result<(), TlsError> {
+        let Some(old) = old else { return Ok(()) };
+        for paper in self.iter().filter(|paper| !old.same(self, &paper.file)) {
+            let checked = match paper.role {
+                "edge" | "hub" => true,
+                "client_crl" => !accepts_expired_crl,
+                _ => false,
+            };
+            if !checked {
+                continue;
+            }
+            if let Some(end) = paper.not_after.filter(|end| *end <= now) {
+                return Err(of_file(&paper.file, format_args!("has expired on {}", date(end))));
+            }
+            if let Some(start) = paper.not_before.filter(|start| *start > now) {
+                return Err(of_file(&paper.file, format_args!("is good from {} on", date(start))));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn date(seconds: i64) -> String {
+    let date = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+    date.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,148 @@
+//! Whom the edge trusts: the client CAs and their revocation lists, as they are now.
+//!
+//! A resumed handshake does not ask the verifier, and an open connection does not ask it again;
+//! this file is where both are checked. It decides until when a check holds. It must not know what
+//! becomes of a connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{CertificateError, Error, RootCertStore};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::{Shelf, TlsError, of_file, provider};
+use crate::ids::Fingerprint;
+use crate::routes::{ClientAuth, EdgeTls};
+
+/// Most certificates whose check is remembered; beyond them, all are forgotten once.
+const CHECKED_MAX: usize = 10_000;
+
+/// Why a connection that was good has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::edge) enum Ending {
+    /// No client's entry has its certificate any more.
+    TakenOff,
+    /// A revocation list names it.
+    Revoked,
+    /// Its time is over.
+    Expired,
+    /// Its CA is not trusted any more, or its status can't be told: a list is missing or too old.
+    Untrusted,
+}
+
+impl Ending {
+    /// All of them.
+    pub(in crate::edge) const ALL: [Self; 4] =
+        [Self::TakenOff, Self::Revoked, Self::Expired, Self::Untrusted];
+
+    /// Its name in logs and metrics.
+    pub(in crate::edge) const fn as_str(self) -> &'static str {
+        match self {
+            Self::TakenOff => "taken_off",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Untrusted => "untrusted",
+        }
+    }
+}
+
+/// The verifier, and what it has said.
+#[derive(Debug)]
+pub(in crate::edge) struct Trust {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// When the first revocation list is too old to be believed, in Unix seconds.
+    lists_until: Option<i64>,
+    /// Until when each certificate that was checked is good, in Unix seconds.
+    checked: DashMap<Fingerprint, i64>,
+}
+
+impl Trust {
+    /// Trust in the table's CAs.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file.
+    pub(super) fn build(tls: &EdgeTls, shelf: &Shelf) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in shelf.read_chain(&tls.client_ca)? {
+            roots.add(certificate).map_err(|error| of_file(&tls.client_ca, error))?;
+        }
+        let (mut crls, mut lists_until) = (Vec::new(), None::<i64>);
+        for file in &tls.client_crl {
+            crls.push(shelf.read_list(file)?);
+            if let Some(end) = shelf.list(file)?.not_after.filter(|_| !tls.accepts_expired_crl) {
+                lists_until = Some(lists_until.map_or(end, |first| first.min(end)));
+            }
+        }
+        let mut verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+                .with_crls(crls)
+                // Where CRLs are named, one must cover the client's issuer: an unknown status is
+                // refused.
+                .only_check_end_entity_revocation();
+        if !tls.accepts_expired_crl {
+            // A list that is too old does not know who was revoked since.
+            verifier = verifier.enforce_revocation_expiration();
+        }
+        if tls.client_auth == ClientAuth::Optional {
+            verifier = verifier.allow_unauthenticated();
+        }
+        let verifier = verifier.build().map_err(|error| of_file(&tls.client_ca, error))?;
+        Ok(Self { verifier, lists_until, checked: DashMap::new() })
+    }
+
+    pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
+        self.verifier.clone()
+    }
+
+    /// Whether a chain would be let in now, and until when that holds, in Unix seconds. Whoever
+    /// shows it has proved before that it has the key.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(in crate::edge) fn check(
+        &self,
+        fingerprint: &Fingerprint,
+        chain: &[CertificateDer<'_>],
+        now: i64,
+    ) -> Result<i64, Ending> {
+        if let Some(until) = self.checked.get(fingerprint).filter(|until| now < **until) {
+            return Ok(*until);
+        }
+        let Some((leaf, between)) = chain.split_first() else { return Err(Ending::Untrusted) };
+        let seconds = Duration::from_secs(u64::try_from(now).unwrap_or(0));
+        let verified =
+            self.verifier.verify_client_cert(leaf, between, UnixTime::since_unix_epoch(seconds));
+        verified.map_err(|error| ending(&error))?;
+        let until = self.holds_until(chain, now);
+        if self.checked.len() >= CHECKED_MAX {
+            self.checked.clear();
+        }
+        self.checked.insert(*fingerprint, until);
+        Ok(until)
+    }
+
+    /// Until when a good check holds: the first date in the chain, or of a list, that is to come.
+    pub(in crate::edge) fn holds_until(&self, chain: &[CertificateDer<'_>], now: i64) -> i64 {
+        let ends = chain.iter().filter_map(|certificate| {
+            let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+            Some(parsed.validity().not_after.timestamp())
+        });
+        // A date itself is still good (RFC 5280 section 4.1.2.5).
+        let ends = ends.chain(self.lists_until).map(|end| end.saturating_add(1));
+        ends.filter(|end| *end > now).min().unwrap_or(i64::MAX)
+    }
+}
+
+fn ending(error: &Error) -> Ending {
+    match error {
+        Error::InvalidCertificate(CertificateError::Revoked) => Ending::Revoked,
+        Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => Ending::Expired,
+        _ => Ending::Untrusted,
+    }
+}
