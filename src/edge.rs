@@ -166,7 +166,8 @@ fn read_banks_tls(hub: &Hub, shelf: &Shelf) {
     let snapshot = hub.snapshot.load();
     let staged = hub.configs.stage(snapshot.table.targets.values(), shelf);
     for target in snapshot.table.targets.values() {
-        if let Some(error) = clients::setting(target).and_then(|setting| staged.broken.get(&setting))
+        if let Some(error) =
+            clients::setting(target).and_then(|setting| staged.broken.get(&setting))
         {
             tracing::error!(target_id = %target.id, %error, "this target can't be called");
         }

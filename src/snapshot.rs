@@ -194,10 +194,8 @@ impl Route {
                 .collect(),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             gate,
-            breaker: breaker.map_or_else(
-                || Arc::new(Breaker::new(target.breaker)),
-                |old| old.breaker.clone(),
-            ),
+            breaker: breaker
+                .map_or_else(|| Arc::new(Breaker::new(target.breaker)), |old| old.breaker.clone()),
             places: places.map_or_else(
                 || Arc::new(Places::new(target.concurrency.get())),
                 |old| old.places.clone(),

@@ -132,7 +132,8 @@ fn ask(address: SocketAddr) -> Result<Value, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(format_args!("the gateway at {address} can't be asked: {error}"))
     };
-    let (status, body) = answer.map_err(|error| failed(&error))?.map_err(|error| failed(&*error))?;
+    let (status, body) =
+        answer.map_err(|error| failed(&error))?.map_err(|error| failed(&*error))?;
     match serde_json::from_slice(&body) {
         Ok(plan) => Ok(plan),
         Err(_) => Err(failed(&format_args!("{status}: {}", String::from_utf8_lossy(&body).trim()))),

@@ -110,12 +110,7 @@ fn describe(stream: &TlsStream<TcpStream>, from: SocketAddr) -> (Peer, Option<&'
     (Peer { fingerprint, ended: false, address: from.ip() }, version)
 }
 
-fn link(
-    worker: Rc<Worker>,
-    peer: Peer,
-    tls: Option<&'static str>,
-    stay: Rc<Stay>,
-) -> Rc<Link> {
+fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>, stay: Rc<Stay>) -> Rc<Link> {
     let (age_max, body_timeout) = {
         let limits = &worker.hub.snapshot.load().table.gateway.limits;
         (limits.connection_age_max, limits.body_timeout)

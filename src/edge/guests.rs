@@ -116,8 +116,8 @@ pub(super) fn seat(
     let now = unix_now();
     let guests = &worker.guests;
     let mut parties = guests.parties.borrow_mut();
-    let was_asked = session.handshake_kind() != Some(HandshakeKind::Resumed)
-        && Arc::ptr_eq(trust, &side.trust);
+    let was_asked =
+        session.handshake_kind() != Some(HandshakeKind::Resumed) && Arc::ptr_eq(trust, &side.trust);
     let seated = parties.get(&fingerprint).filter(|party| Arc::ptr_eq(&party.trust, trust));
     let until = match seated {
         Some(party) if now < party.until => party.until,

@@ -13,11 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use corgate::sim::pki::Authority;
+
 use self::bank::StormBank;
 use self::client::{Storm, speak_http1, speak_http2};
 use self::ledger::Sums;
-use crate::ask::BANK;
-use crate::world::{Program, Setup, client_config, now, until};
+use crate::ask::{BANK, CLIENT};
+use crate::world::{
+    Program, Setup, client_config, client_config_of, fingerprint, now, pki, until, wait,
+};
 
 /// What is done to the gateway while it serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,14 @@ enum Act {
     Upgrade,
     /// The access log is renamed.
     RotateLog,
+    /// The table changes and is taken up.
+    Reload,
+    /// The table is broken, and is not taken up.
+    BrokenReload,
+    /// The edge gets another certificate.
+    Certificate,
+    /// Clients' certificates come from another CA: both are good, clients move, the old one goes.
+    Authority,
 }
 
 /// How hard it blows.
@@ -46,7 +58,12 @@ struct Scene {
     program: Program,
     banks: Vec<StormBank>,
     storm: Arc<Storm>,
+    /// How often the log was rotated.
     logs: usize,
+    /// The banks' `concurrency`, which changes at each reload.
+    places: usize,
+    /// What the clients show.
+    fingerprint: String,
 }
 
 const SECOND_BANK: &str = "IIDX00002";
@@ -65,7 +82,7 @@ impl Scene {
             .launch();
         let targets = vec![BANK.to_owned(), SECOND_BANK.to_owned()];
         let storm = Storm::new(program.address(), targets, client_config(1));
-        Self { program, banks, storm, logs: 0 }
+        Self { program, banks, storm, logs: 0, places: 1_000, fingerprint: fingerprint(1) }
     }
 
     fn act(&mut self, act: Act) {
@@ -83,7 +100,44 @@ impl Scene {
                 let name = format!("access.log.{}", self.logs);
                 fs::rename(self.program.path("access.log"), self.program.path(&name)).unwrap();
             }
+            Act::Reload => {
+                let (from, to) = (self.places, self.places + 1);
+                let places = |places| format!("concurrency = {places}");
+                self.program.edit(&places(from), &places(to));
+                self.places = to;
+                assert_eq!(self.program.reload(), "applied");
+            }
+            Act::BrokenReload => {
+                self.program.edit("[gateway.tls]", "nonsense = 1\n[gateway.tls]");
+                assert_eq!(self.program.reload(), "refused");
+                self.program.edit("nonsense = 1\n", "");
+            }
+            Act::Certificate => {
+                let edge = pki().hub_ca.server("another edge", &["localhost", "127.0.0.1"]);
+                let edge = edge.unwrap();
+                edge.write(&self.program.path(""), "edge").unwrap();
+                assert_eq!(self.program.reload(), "applied");
+                assert_eq!(wait(self.storm.shown()).as_ref(), Some(edge.cert()));
+            }
+            Act::Authority => self.change_authority(),
         }
+    }
+
+    fn change_authority(&mut self) {
+        let authority = Authority::new("another clients CA").unwrap();
+        let identity = authority.client(CLIENT).unwrap();
+        let (old, new) = (self.fingerprint.clone(), identity.fingerprint().to_string());
+        let file = self.program.path("clients-ca.pem");
+        let before = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{before}{}", authority.pem())).unwrap();
+        self.program.edit(&format!("[\"{old}\"]"), &format!("[\"{old}\", \"{new}\"]"));
+        assert_eq!(self.program.reload(), "applied");
+        self.storm.renew(client_config_of(&identity));
+        until("every client has moved", || self.storm.is_renewed().then_some(()));
+        fs::write(&file, authority.pem()).unwrap();
+        self.program.edit(&format!("[\"{old}\", \"{new}\"]"), &format!("[\"{new}\"]"));
+        assert_eq!(self.program.reload(), "applied");
+        self.fingerprint = new;
     }
 
     /// Waits for so many more calls.
@@ -168,23 +222,42 @@ fn blow(weather: &Weather) -> Sums {
 
 #[test]
 fn a_short_storm_loses_nothing() {
-    use Act::{RotateLog, Upgrade};
-    let acts = vec![RotateLog, Upgrade, RotateLog, Upgrade];
-    let sums = blow(&Weather { http1: 8, hasty: 4, http2: (2, 4), calls: 300, acts });
+    use Act::{Authority, BrokenReload, Certificate, Reload, RotateLog, Upgrade};
+    let acts = vec![
+        Reload,
+        RotateLog,
+        Upgrade,
+        BrokenReload,
+        Certificate,
+        Reload,
+        Authority,
+        Upgrade,
+        RotateLog,
+        Reload,
+    ];
+    let sums = blow(&Weather { http1: 8, hasty: 4, http2: (2, 4), calls: 150, acts });
     assert!(sums.is_clean(), "{sums}");
 }
 
-/// `make storm`.
+/// `make storm`: 100 reloads, and between them all that happens more rarely.
 #[test]
 #[ignore = "it takes minutes: make storm"]
 fn a_long_storm_loses_nothing() {
     let mut acts = Vec::new();
-    for number in 0..20 {
-        acts.push(Act::Upgrade);
-        if number % 4 == 0 {
-            acts.push(Act::RotateLog);
+    for number in 1..=100 {
+        acts.push(Act::Reload);
+        for (act, every) in [
+            (Act::Upgrade, 5),
+            (Act::BrokenReload, 10),
+            (Act::RotateLog, 20),
+            (Act::Certificate, 33),
+            (Act::Authority, 45),
+        ] {
+            if number % every == 0 {
+                acts.push(act);
+            }
         }
     }
-    let sums = blow(&Weather { http1: 16, hasty: 8, http2: (4, 8), calls: 1_000, acts });
+    let sums = blow(&Weather { http1: 16, hasty: 8, http2: (4, 8), calls: 400, acts });
     assert!(sums.is_clean(), "{sums}");
 }

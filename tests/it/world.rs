@@ -29,7 +29,9 @@ use tokio::runtime::{Builder, Handle};
 pub(crate) use self::bank::{Stub, bank, bank_with, closed_port, listening};
 pub(crate) use self::foreign::{FOREIGN, Foreign, is_foreign, parameter};
 pub(crate) use self::notes::Notes;
-pub(crate) use self::pki::{client_config, client_id, entry, pki, tls_of};
+pub(crate) use self::pki::{
+    client_config, client_config_of, client_id, entry, fingerprint, pki, tls_of,
+};
 pub(crate) use self::program::Program;
 pub(crate) use self::setup::Setup;
 use crate::answer::{Answer, Correlation};

@@ -77,12 +77,11 @@ impl Trust {
                 lists_until = Some(lists_until.map_or(end, |first| first.min(end)));
             }
         }
-        let mut verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
-                .with_crls(crls)
-                // Where CRLs are named, one must cover the client's issuer: an unknown status is
-                // refused.
-                .only_check_end_entity_revocation();
+        let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+            .with_crls(crls)
+            // Where CRLs are named, one must cover the client's issuer: an unknown status is
+            // refused.
+            .only_check_end_entity_revocation();
         if !tls.accepts_expired_crl {
             // A list that is too old does not know who was revoked since.
             verifier = verifier.enforce_revocation_expiration();

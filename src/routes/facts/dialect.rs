@@ -44,7 +44,9 @@ impl Facts {
         self.show("oauth2.authentication", authentication);
         let (way, claim, folds_case) = match username {
             UsernameCheck::None => ("none", None, None),
-            UsernameCheck::Introspection { folds_case } => ("introspection", None, Some(folds_case)),
+            UsernameCheck::Introspection { folds_case } => {
+                ("introspection", None, Some(folds_case))
+            }
             UsernameCheck::Userinfo { claim, folds_case } => {
                 ("userinfo", Some(claim), Some(folds_case))
             }

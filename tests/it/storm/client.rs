@@ -3,9 +3,10 @@
 //! This file decides what a fair client does. It opens a connection anew when its end was
 //! announced, and asks again only what was never written. Whatever else goes wrong is a failure.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,7 +17,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
+use rustls::client::Resumption;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -33,14 +35,34 @@ const REST: Duration = Duration::from_millis(6);
 /// What all clients share.
 pub(super) struct Storm {
     pub(super) ledger: Ledger,
-    /// What a new connection shows and trusts.
-    pub(super) tls: ArcSwap<ClientConfig>,
+    /// What a new connection shows and trusts, and the how-many-eth setting that is.
+    tls: ArcSwap<(ClientConfig, u32)>,
+    /// Open connections by the setting that they were opened with.
+    settings: Mutex<BTreeMap<u32, usize>>,
     pub(super) over: AtomicBool,
     /// Whether nobody may listen any more.
     pub(super) last: AtomicBool,
     address: SocketAddr,
     targets: Vec<String>,
     number: AtomicU64,
+}
+
+/// An open connection, until it is dropped.
+pub(super) struct Held {
+    storm: Arc<Storm>,
+    setting: u32,
+}
+
+impl Held {
+    fn is_old(&self) -> bool {
+        self.setting != self.storm.tls.load().1
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        *self.storm.settings.lock().unwrap().entry(self.setting).or_default() -= 1;
+    }
 }
 
 /// Why a call has no answer.
@@ -67,7 +89,8 @@ impl Storm {
     pub(super) fn new(address: SocketAddr, targets: Vec<String>, tls: ClientConfig) -> Arc<Self> {
         Arc::new(Self {
             ledger: Ledger::default(),
-            tls: ArcSwap::from_pointee(tls),
+            tls: ArcSwap::from_pointee((tls, 0)),
+            settings: Mutex::default(),
             over: AtomicBool::new(false),
             last: AtomicBool::new(false),
             address,
@@ -76,16 +99,43 @@ impl Storm {
         })
     }
 
-    /// A connection. Its certificate is the one of this moment.
-    pub(super) async fn connect(&self, alpn: &[u8]) -> Result<TlsStream<TcpStream>, String> {
-        self.dial(alpn).await.map_err(|trouble| match trouble {
-            Trouble::Refused => "refused".to_owned(),
-            Trouble::Failure(why) => why,
-        })
+    /// Shows another certificate from now on: connections that are open are let go after what is
+    /// under way on them.
+    pub(super) fn renew(&self, tls: ClientConfig) {
+        let setting = self.tls.load().1 + 1;
+        self.tls.store(Arc::new((tls, setting)));
     }
 
-    async fn dial(&self, alpn: &[u8]) -> Result<TlsStream<TcpStream>, Trouble> {
-        let mut config = (**self.tls.load()).clone();
+    /// Whether no connection is left that was opened with an older setting.
+    pub(super) fn is_renewed(&self) -> bool {
+        let now = self.tls.load().1;
+        self.settings.lock().unwrap().range(..now).all(|(_, open)| *open == 0)
+    }
+
+    /// The certificate that a new connection is shown, one that resumes nothing.
+    pub(super) async fn shown(&self) -> Option<CertificateDer<'static>> {
+        let mut config = self.tls.load().0.clone();
+        config.resumption = Resumption::disabled();
+        let stream = self.dial_with(config, b"http/1.1").await.ok()?;
+        stream.get_ref().1.peer_certificates()?.first().cloned()
+    }
+
+    fn hold(self: &Arc<Self>, setting: u32) -> Arc<Held> {
+        *self.settings.lock().unwrap().entry(setting).or_default() += 1;
+        Arc::new(Held { storm: self.clone(), setting })
+    }
+
+    async fn dial(&self, alpn: &[u8]) -> Result<(TlsStream<TcpStream>, u32), Trouble> {
+        let (config, setting) = (**self.tls.load()).clone();
+        let stream = self.dial_with(config, alpn).await?;
+        Ok((stream, setting))
+    }
+
+    async fn dial_with(
+        &self,
+        mut config: ClientConfig,
+        alpn: &[u8],
+    ) -> Result<TlsStream<TcpStream>, Trouble> {
         config.alpn_protocols = vec![alpn.to_vec()];
         let tcp = match TcpStream::connect(self.address).await {
             Ok(tcp) => tcp,
@@ -159,7 +209,7 @@ async fn rest() {
 pub(super) async fn speak_http1(storm: Arc<Storm>, keeps: bool) {
     let mut kept = None;
     while !storm.is_over() {
-        kept = kept.filter(|_| keeps);
+        kept = kept.filter(|(_, held): &(One, Arc<Held>)| keeps && !held.is_old());
         let (id, code, request) = storm.next(false);
         let call = exchange_http1(&storm, &mut kept, request, &id, &code);
         let outcome = match tokio::time::timeout(PATIENCE, call).await {
@@ -176,21 +226,22 @@ pub(super) async fn speak_http1(storm: Arc<Storm>, keeps: bool) {
 type One = http1::SendRequest<Full<Bytes>>;
 
 async fn exchange_http1(
-    storm: &Storm,
-    kept: &mut Option<One>,
+    storm: &Arc<Storm>,
+    kept: &mut Option<(One, Arc<Held>)>,
     request: Request<Full<Bytes>>,
     id: &str,
     code: &str,
 ) -> Result<Outcome, Trouble> {
     loop {
-        let mut sender = match kept.take() {
-            Some(sender) => sender,
+        let (mut sender, held) = match kept.take() {
+            Some(open) => open,
             None => {
-                let stream = TokioIo::new(storm.dial(b"http/1.1").await?);
-                let opened = http1::handshake(stream).await;
+                let (stream, setting) = storm.dial(b"http/1.1").await?;
+                let held = storm.hold(setting);
+                let opened = http1::handshake(TokioIo::new(stream)).await;
                 let (sender, driver) = opened.map_err(|error| Trouble::of("open", &error))?;
                 tokio::spawn(driver);
-                sender
+                (sender, held)
             }
         };
         let sent = match sender.ready().await {
@@ -207,7 +258,7 @@ async fn exchange_http1(
                 if closes {
                     count(&storm.ledger.announced);
                 } else {
-                    *kept = Some(sender);
+                    *kept = Some((sender, held));
                 }
                 return Ok(outcome);
             }
@@ -222,7 +273,7 @@ async fn exchange_http1(
 
 type Two = http2::SendRequest<Full<Bytes>>;
 /// The connection that some streams share.
-pub(super) type Trunk = Arc<tokio::sync::Mutex<Option<Two>>>;
+pub(super) type Trunk = Arc<tokio::sync::Mutex<Option<(Two, Arc<Held>)>>>;
 
 /// One stream after another, on whichever connection there is.
 pub(super) async fn speak_http2(storm: Arc<Storm>, trunk: Trunk) {
@@ -248,7 +299,7 @@ async fn exchange_http2(
     code: &str,
 ) -> Result<Outcome, Trouble> {
     loop {
-        let mut sender = open_trunk(storm, trunk).await?;
+        let (mut sender, _held) = open_trunk(storm, trunk).await?;
         if sender.ready().await.is_err() {
             continue;
         }
@@ -280,13 +331,15 @@ fn is_goodbye(error: &hyper::Error) -> bool {
     })
 }
 
-async fn open_trunk(storm: &Arc<Storm>, trunk: &Trunk) -> Result<Two, Trouble> {
+async fn open_trunk(storm: &Arc<Storm>, trunk: &Trunk) -> Result<(Two, Arc<Held>), Trouble> {
     let mut trunk = trunk.lock().await;
-    if let Some(sender) = trunk.as_ref().filter(|sender| !sender.is_closed()) {
-        return Ok(sender.clone());
+    let good = |(sender, held): &&(Two, Arc<Held>)| !sender.is_closed() && !held.is_old();
+    if let Some(open) = trunk.as_ref().filter(good) {
+        return Ok(open.clone());
     }
-    let stream = TokioIo::new(storm.dial(b"h2").await?);
-    let opened = http2::handshake(TokioExecutor::new(), stream).await;
+    let (stream, setting) = storm.dial(b"h2").await?;
+    let held = storm.hold(setting);
+    let opened = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
     let (sender, driver) = opened.map_err(|error| Trouble::of("open", &error))?;
     let storm = storm.clone();
     tokio::spawn(async move {
@@ -295,6 +348,6 @@ async fn open_trunk(storm: &Arc<Storm>, trunk: &Trunk) -> Result<Two, Trouble> {
         let ledger = &storm.ledger;
         count(if ended.is_ok() { &ledger.announced } else { &ledger.unannounced });
     });
-    *trunk = Some(sender.clone());
-    Ok(sender)
+    *trunk = Some((sender.clone(), held.clone()));
+    Ok((sender, held))
 }

@@ -34,6 +34,11 @@ pub(crate) fn client_id(number: usize) -> String {
     format!("CIDX{number:010}")
 }
 
+/// The fingerprint of a client's certificate, as the table writes it.
+pub(crate) fn fingerprint(number: usize) -> String {
+    shared().clients[number - 1].fingerprint().to_string()
+}
+
 /// What a client shows, and whom it trusts.
 pub(crate) fn tls_of(number: usize) -> ClientTls {
     let identity = &shared().clients[number - 1];
@@ -42,7 +47,11 @@ pub(crate) fn tls_of(number: usize) -> ClientTls {
 
 /// The same, for a client library of the test's own.
 pub(crate) fn client_config(number: usize) -> rustls::ClientConfig {
-    let identity = &shared().clients[number - 1];
+    client_config_of(&shared().clients[number - 1])
+}
+
+/// The same, for a client that shows this.
+pub(crate) fn client_config_of(identity: &Identity) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(pki().hub_ca.cert().clone()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());

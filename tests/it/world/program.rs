@@ -145,12 +145,27 @@ impl Program {
         self.folder.path().join(name)
     }
 
-    /// Changes the table.
+    /// Changes the table, at once.
     pub(crate) fn edit(&self, from: &str, to: &str) {
         let path = self.path("routes.toml");
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "no {from} in {text}");
-        fs::write(path, text.replace(from, to)).unwrap();
+        fs::write(self.path("routes.new"), text.replace(from, to)).unwrap();
+        fs::rename(self.path("routes.new"), path).unwrap();
+    }
+
+    /// Reloads by SIGHUP, and says how that ended.
+    #[track_caller]
+    pub(crate) fn reload(&self) -> String {
+        let outcomes = || {
+            let log = self.log();
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let outcome = |line: Value| Some(line["fields"]["outcome"].as_str()?.to_owned());
+            lines.filter_map(outcome).collect::<Vec<_>>()
+        };
+        let before = outcomes().len();
+        self.signal("HUP");
+        until("the reload", || outcomes().get(before).cloned())
     }
 
     /// One counter or gauge of `/metrics`; 0 where it is not there.
