@@ -44,6 +44,6 @@ pub use secret::Secret;
 pub use sources::{FILE_BYTES_MAX, MemorySources, Sources, SystemSources};
 pub use table::{
     AccessLog, Admin, Api, Breaker, Client, ClientAuth, ClientStatus, Dialect, EdgeLimits, EdgeTls,
-    Gateway, Listen, NativeTarget, Origin, Paths, QueryPolicy, Quota, RouteTable, Scheme, Target,
-    TargetSet, TargetStatus, TargetTls, Timeouts, UpstreamHttp, Watch,
+    Gateway, Listen, NativeTarget, Origin, Paths, QueryPolicy, Quota, RouteTable, SOCKETS_MAX,
+    Scheme, Target, TargetSet, TargetStatus, TargetTls, Timeouts, UpstreamHttp, Watch,
 };

@@ -22,6 +22,7 @@ use rustix::net::{
 
 use super::StartError;
 use super::run_dir::RunDir;
+use crate::routes::SOCKETS_MAX;
 
 /// Asks for the sockets. The number is the version of this conversation.
 pub(super) const TAKE: &str = "take 1";
@@ -35,8 +36,6 @@ pub(super) const LEAVING: &str = "leaving";
 pub(super) const STARTUP_MAX: Duration = Duration::from_secs(60);
 /// How long the other side may take over a word that needs no work.
 pub(super) const WORD_MAX: Duration = Duration::from_secs(10);
-/// Most sockets that are handed over.
-const SOCKETS_MAX: usize = 4_096;
 /// The longest word, in bytes.
 const WORD_BYTES_MAX: usize = 1_024;
 

@@ -7,7 +7,9 @@ mod gateway;
 mod target;
 
 pub use dialect::{Dialect, Override, Translation};
-pub use gateway::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, Watch};
+pub use gateway::{
+    AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, SOCKETS_MAX, Watch,
+};
 pub use target::{
     Breaker, Origin, Paths, Scheme, Target, TargetStatus, TargetTls, Timeouts, UpstreamHttp,
 };

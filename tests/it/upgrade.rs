@@ -2,7 +2,7 @@
 //! serve changes nothing.
 
 use std::fs::{self, Permissions};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -115,6 +115,23 @@ fn more_workers_and_fewer_and_no_connection_is_lost() {
         program.upgrade();
         all_are_served(program);
     }
+}
+
+#[test]
+fn a_new_listener_is_opened_and_one_that_is_gone_is_closed() {
+    let mut program = setup().launch();
+    let admin = "admin = \"127.0.0.1:0\"";
+    program.edit(admin, &format!("insecure_plain_listen = \"127.0.0.2:0\"\n{admin}"));
+    program.upgrade();
+    let start = program.said("serving").pop().unwrap();
+    let addresses = start["fields"]["addresses"].as_str().unwrap().trim_matches(['[', ']']);
+    let plain: SocketAddr = addresses.rsplit_once(", ").unwrap().1.parse().unwrap();
+    TcpStream::connect(plain).unwrap();
+    all_are_served(&program);
+    program.edit(&format!("insecure_plain_listen = \"127.0.0.2:0\"\n{admin}"), admin);
+    program.upgrade();
+    assert!(TcpStream::connect(plain).is_err());
+    all_are_served(&program);
 }
 
 #[test]

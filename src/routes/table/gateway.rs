@@ -7,6 +7,10 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Most listening sockets of a process that can hand them over: one for each worker and listener,
+/// and the admin listener's.
+pub const SOCKETS_MAX: usize = 4_096;
+
 /// `[gateway]`: what belongs to the process, not to a party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
