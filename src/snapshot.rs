@@ -1,7 +1,8 @@
 //! The snapshot: one table with all that its exchanges share, swapped whole.
 //!
 //! This file decides what of the old snapshot lives on in a new one: buckets, breakers, places and
-//! counts, each while the rule behind it is the same. It must not know how snapshots are read or when they are swapped.
+//! counts, each while the rule behind it is the same. It must not know how snapshots are read or
+//! when they are swapped.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -144,17 +144,21 @@ impl Forwarder {
     }
 }
 
-impl Banks for Way<'_> {
-    async fn forward(
+impl Way<'_> {
+    /// Whether this call may still go to a bank: one that none has seen, of a client that is out
+    /// meanwhile, may not.
+    fn check_stay(&self) -> Result<(), Fault> {
+        if self.stay.is_over() && !self.fate.is_sent() {
+            return Err(Fault::CertificateEnded);
+        }
+        Ok(())
+    }
+
+    async fn carry(
         &self,
-        _permit: &Permit,
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> (Result<ProviderAnswer, Fault>, Trail) {
-        if self.stay.is_over() && !self.fate.is_sent() {
-            // No bank has seen this call, and none is to.
-            return (Err(Fault::CertificateEnded), self.fate.trail.get());
-        }
         #[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
         let started = std::time::Instant::now();
         let bank = self.forwarder.bank(route, request.host);
@@ -164,10 +168,24 @@ impl Banks for Way<'_> {
         self.fate.note(|trail| trail.duration = Some(started.elapsed()));
         (outcome, self.fate.trail.get())
     }
+}
+
+impl Banks for Way<'_> {
+    async fn forward(
+        &self,
+        _permit: &Permit,
+        route: &Arc<Route>,
+        request: ProviderRequest,
+    ) -> (Result<ProviderAnswer, Fault>, Trail) {
+        match self.check_stay() {
+            Ok(()) => self.carry(route, request).await,
+            Err(fault) => (Err(fault), self.fate.trail.get()),
+        }
+    }
 
     async fn held(
         &self,
-        permit: &Permit,
+        _permit: &Permit,
         route: &Arc<Route>,
         recipe: Recipe,
     ) -> Result<Held, Fault> {
@@ -177,8 +195,10 @@ impl Banks for Way<'_> {
                 (key, request, token_pointer, expires_pointer, default_life)
             }
         };
+        // Asked before: a failed fetch stands for all who wait for it.
+        self.check_stay()?;
         let fetch = async {
-            let (answer, _) = self.forward(permit, route, *request).await;
+            let (answer, _) = self.carry(route, *request).await;
             let fetched = answer.and_then(|answer| {
                 read_answer(key, &answer, &token_pointer, &expires_pointer, default_life)
             });

@@ -121,7 +121,7 @@ pub(super) fn seat(
     let seated = parties.get(&fingerprint).filter(|party| Arc::ptr_eq(&party.trust, trust));
     let until = match seated {
         Some(party) if now < party.until => party.until,
-        _ if was_asked => trust.holds_until(chain, now),
+        _ if was_asked => trust.note(&fingerprint, chain, now),
         _ => trust.check(&fingerprint, chain, now)?,
     };
     let party = parties.entry(fingerprint).or_insert_with(|| Party {

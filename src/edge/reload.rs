@@ -26,11 +26,13 @@ use tokio::sync::oneshot;
 
 use super::hub::Hub;
 use super::standing::Now;
-use super::unix_now;
+use super::{now, unix_now};
 use crate::routes::Watch;
 
 /// Most requests that wait at once.
 const WAITING_MAX: usize = 64;
+/// How long a reload under way may hold up the end.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the thread sleeps where no files are watched.
 const UNWATCHED: Duration = Duration::from_secs(3_600);
 
@@ -116,9 +118,15 @@ impl Reloader {
 impl ReloadThread {
     /// Lets it end: at once, unless it is in the middle of a reload.
     pub(super) fn stop(self) {
-        // A full queue ends by itself once the receiver is gone.
-        let _ = self.sender.send(Message::Stop);
-        if self.thread.join().is_err() {
+        let end = now() + STOP_PATIENCE;
+        while !self.thread.is_finished() && now() < end {
+            let _ = self.sender.try_send(Message::Stop);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if !self.thread.is_finished() {
+            // A file system that hangs must not hold up the end.
+            tracing::error!("a reload is still under way; it is left behind");
+        } else if self.thread.join().is_err() {
             tracing::error!("the reload thread panicked");
         }
     }

@@ -181,8 +181,8 @@ impl Diff {
 }
 
 fn compare_keys(old: &Facts, new: &Facts) -> Vec<KeyChange> {
-    let mut keys: Vec<&String> = old.0.iter().map(|(key, _)| key).collect();
-    keys.extend(new.0.iter().map(|(key, _)| key).filter(|key| find(old, key).is_none()));
+    let mut keys: Vec<&String> = new.0.iter().map(|(key, _)| key).collect();
+    keys.extend(old.0.iter().map(|(key, _)| key).filter(|key| find(new, key).is_none()));
     let mut changes = Vec::new();
     for key in keys {
         let (from, to) = (find(old, key), find(new, key));

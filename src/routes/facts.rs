@@ -245,7 +245,8 @@ impl Facts {
         facts.show("status", status);
         facts.quota("limit", *limit);
         facts.quota("target_limit", *target_limit);
-        facts.show("username_on_refresh_optional", username_on_refresh_optional);
+        let word = if *username_on_refresh_optional { "optional" } else { "required" };
+        facts.show("username_on_refresh", word);
         facts.list("redirect_uris", redirect_uris);
         facts.list("native_client_ids", native_client_ids);
         facts

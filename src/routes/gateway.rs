@@ -166,13 +166,14 @@ fn read_tls(section: &Reader<'_>, listen: &[At<Listen>]) -> Option<EdgeTls> {
         Some("optional") => ClientAuth::Optional,
         _ => ClientAuth::Required,
     };
+    let accepts_expired_crl = tls.choice("client_crl_expired") == Some("accept");
     Some(EdgeTls {
         cert: cert?,
         key: key?,
         client_ca: client_ca?,
         client_crl,
         client_auth,
-        accepts_expired_crl: tls.choice("client_crl_expired") == Some("accept"),
+        accepts_expired_crl,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod defaults;
 mod dialects;
+mod diff;
 mod include;
 mod mistakes;
 mod providers;

@@ -132,7 +132,11 @@ pub(crate) struct Frames {
 
 impl Frames {
     pub(crate) fn open(world: &World) -> Self {
-        let client = Client::tls(world.address(0), tls_of(1)).http2();
+        Self::open_as(world, 1)
+    }
+
+    pub(crate) fn open_as(world: &World, number: usize) -> Self {
+        let client = Client::tls(world.address(0), tls_of(number)).http2();
         let mut wire = Wire::new(wait(client.raw()).unwrap(), world.notes().clone());
         wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         let mut frames = Self { wire, unread: Vec::new() };
@@ -147,8 +151,19 @@ impl Frames {
         self.wire.send([&head, payload].concat());
     }
 
-    /// Writes a request without a body: each field a literal that is not indexed.
+    /// Writes a request without a body.
     pub(crate) fn request(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        // END_STREAM and END_HEADERS.
+        self.head(stream, 5, fields);
+    }
+
+    /// Writes a head whose body is to come.
+    pub(crate) fn begin(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        self.head(stream, 4, fields);
+    }
+
+    /// Each field a literal that is not indexed.
+    fn head(&mut self, stream: u32, flags: u8, fields: &[(&str, &str)]) {
         let mut block = Vec::new();
         for (name, value) in fields {
             block.push(0);
@@ -158,8 +173,7 @@ impl Frames {
                 block.extend_from_slice(text.as_bytes());
             }
         }
-        // END_STREAM and END_HEADERS.
-        self.send(HEADERS, 5, stream, &block);
+        self.send(HEADERS, flags, stream, &block);
     }
 
     /// The next frame of one of these kinds; `None` at the connection's end.

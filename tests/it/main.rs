@@ -57,7 +57,9 @@ mod process;
 mod rates;
 mod record;
 mod reload;
-
+mod reload_certificates;
+mod reload_clients;
+mod reload_process;
 mod requests;
 mod smuggling;
 mod storm;

@@ -20,7 +20,7 @@ use self::client::{Storm, speak_http1, speak_http2};
 use self::ledger::Sums;
 use crate::ask::{BANK, CLIENT};
 use crate::world::{
-    Program, Setup, client_config, client_config_of, fingerprint, now, pki, until, wait,
+    Program, Setup, client_config, client_config_of, identity, now, pki, until, wait,
 };
 
 /// What is done to the gateway while it serves.
@@ -82,7 +82,8 @@ impl Scene {
             .launch();
         let targets = vec![BANK.to_owned(), SECOND_BANK.to_owned()];
         let storm = Storm::new(program.address(), targets, client_config(1));
-        Self { program, banks, storm, logs: 0, places: 1_000, fingerprint: fingerprint(1) }
+        let fingerprint = identity(1).fingerprint().to_string();
+        Self { program, banks, storm, logs: 0, places: 1_000, fingerprint }
     }
 
     fn act(&mut self, act: Act) {

@@ -30,7 +30,7 @@ pub(crate) use self::bank::{Stub, bank, bank_with, closed_port, listening};
 pub(crate) use self::foreign::{FOREIGN, Foreign, is_foreign, parameter};
 pub(crate) use self::notes::Notes;
 pub(crate) use self::pki::{
-    client_config, client_config_of, client_id, entry, fingerprint, pki, tls_of,
+    client_config, client_config_of, client_id, entry, identity, pki, tls_of,
 };
 pub(crate) use self::program::Program;
 pub(crate) use self::setup::Setup;
@@ -131,7 +131,12 @@ impl World {
 
     /// A connection to write any bytes on.
     pub(crate) fn wire(&self) -> Wire {
-        let client = Client::tls(self.address(0), tls_of(1));
+        self.wire_of(1)
+    }
+
+    /// The same, of another client.
+    pub(crate) fn wire_of(&self, number: usize) -> Wire {
+        let client = Client::tls(self.address(0), tls_of(number));
         Wire::new(wait(client.raw()).expect("no connection"), self.notes.clone())
     }
 

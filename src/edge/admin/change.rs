@@ -33,17 +33,16 @@ async fn show(State(hub): State<Arc<Hub>>) -> Json<Value> {
     let Now { good_at, aside, waiting, papers } = &*hub.standing.now();
     let now = unix_now();
     let certificates: Vec<_> = papers
-        .iter()
-        .filter_map(|paper| {
-            let left = paper.not_after?.saturating_sub(now);
-            let file = paper.file.display().to_string();
-            Some(json!({
-                "file": file,
+        .ending_first()
+        .into_iter()
+        .map(|(paper, end)| {
+            json!({
+                "file": paper.file.display().to_string(),
                 "role": paper.role,
                 "serial": paper.serial,
                 "until": paper.end(),
-                "seconds_left": left,
-            }))
+                "seconds_left": end.saturating_sub(now),
+            })
         })
         .collect();
     Json(json!({

@@ -37,8 +37,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, hub: &Hub) -> Written 
     let (name, help) = ("certificate_left_seconds", "How long a certificate or list is good.");
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     let now = unix_now();
-    for paper in papers.iter() {
-        let Some(end) = paper.not_after else { continue };
+    for (paper, end) in papers.ending_first() {
         let labels = [("role", paper.role.to_owned()), ("file", paper.file.display().to_string())];
         ConstGauge::new(end.saturating_sub(now)).encode(family.encode_family(&labels)?)?;
     }

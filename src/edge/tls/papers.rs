@@ -11,6 +11,9 @@ use chrono::DateTime;
 
 use super::{TlsError, of_file};
 
+/// Most files whose ends are shown.
+const SHOWN_MAX: usize = 1_000;
+
 /// A file with certificates, a key or a revocation list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::edge) struct Paper {
@@ -51,6 +54,15 @@ impl Papers {
 
     pub(in crate::edge) fn iter(&self) -> impl Iterator<Item = &Paper> {
         self.0.values()
+    }
+
+    /// Those that end first, with their ends in Unix seconds: a table may have a hundred thousand.
+    pub(in crate::edge) fn ending_first(&self) -> Vec<(&Paper, i64)> {
+        let mut ending: Vec<_> =
+            self.iter().filter_map(|paper| Some((paper, paper.not_after?))).collect();
+        ending.sort_by_key(|(_, end)| *end);
+        ending.truncate(SHOWN_MAX);
+        ending
     }
 
     pub(in crate::edge) fn get(&self, file: &Path) -> Option<&Paper> {

@@ -22,11 +22,14 @@ use super::{TlsError, leaf_of, of_file};
 /// Longest file that is read, in bytes: a revocation list can be long.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// A file's bytes, wiped when they are dropped, or why they can't be read.
+type Bytes = Result<Rc<Zeroizing<Vec<u8>>>, TlsError>;
+
 /// The bytes of files, as they were when they were first asked for.
 #[derive(Debug)]
 pub(in crate::edge) struct Shelf {
     now: i64,
-    read: RefCell<HashMap<PathBuf, Result<Rc<Zeroizing<Vec<u8>>>, TlsError>>>,
+    read: RefCell<HashMap<PathBuf, Bytes>>,
 }
 
 impl Shelf {
@@ -39,7 +42,7 @@ impl Shelf {
         self.now
     }
 
-    fn bytes(&self, file: &Path) -> Result<Rc<Zeroizing<Vec<u8>>>, TlsError> {
+    fn bytes(&self, file: &Path) -> Bytes {
         if let Some(known) = self.read.borrow().get(file) {
             return known.clone();
         }

@@ -116,16 +116,29 @@ impl Trust {
         let verified =
             self.verifier.verify_client_cert(leaf, between, UnixTime::since_unix_epoch(seconds));
         verified.map_err(|error| ending(&error))?;
+        Ok(self.note(fingerprint, chain, now))
+    }
+
+    /// A chain has just been let in by the verifier: until when that holds, in Unix seconds.
+    pub(in crate::edge) fn note(
+        &self,
+        fingerprint: &Fingerprint,
+        chain: &[CertificateDer<'_>],
+        now: i64,
+    ) -> i64 {
+        if let Some(until) = self.checked.get(fingerprint).filter(|until| now < **until) {
+            return *until;
+        }
         let until = self.holds_until(chain, now);
         if self.checked.len() >= CHECKED_MAX {
             self.checked.clear();
         }
         self.checked.insert(*fingerprint, until);
-        Ok(until)
+        until
     }
 
-    /// Until when a good check holds: the first date in the chain, or of a list, that is to come.
-    pub(in crate::edge) fn holds_until(&self, chain: &[CertificateDer<'_>], now: i64) -> i64 {
+    /// Until when a check holds: the first date in the chain, or of a list, that is to come.
+    fn holds_until(&self, chain: &[CertificateDer<'_>], now: i64) -> i64 {
         let ends = chain.iter().filter_map(|certificate| {
             let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
             Some(parsed.validity().not_after.timestamp())

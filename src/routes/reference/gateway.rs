@@ -97,7 +97,7 @@ pub(in crate::routes) static TLS: Section = Section {
         Row::choice(
             "client_crl_expired",
             &["refuse", "accept"],
-            "What a list past its `nextUpdate` means: nobody of its CA is let in, or it still counts.",
+            "A list past its `nextUpdate`: nobody of its CA is let in, or it still counts.",
         ),
         Row::choice(
             "client_auth",

@@ -34,9 +34,9 @@ pub(crate) fn client_id(number: usize) -> String {
     format!("CIDX{number:010}")
 }
 
-/// The fingerprint of a client's certificate, as the table writes it.
-pub(crate) fn fingerprint(number: usize) -> String {
-    shared().clients[number - 1].fingerprint().to_string()
+/// A client's certificate.
+pub(crate) fn identity(number: usize) -> &'static Identity {
+    &shared().clients[number - 1]
 }
 
 /// What a client shows, and whom it trusts.

@@ -1,0 +1,162 @@
+//! Certificates and keys are rotated while calls go on, at the edge and towards banks; a broken
+//! one changes nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use corgate::ids::Fingerprint;
+use corgate::sim::pki::Identity;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+
+use crate::ask::{Ask, BANK, Http};
+use crate::load::Load;
+use crate::world::{Setup, World, bank, client_config, pki, wait};
+
+/// The certificate that the edge shows to whoever connects now.
+fn shown(address: SocketAddr) -> Fingerprint {
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client_config(1)));
+    let name = ServerName::try_from("localhost").unwrap();
+    wait(async {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let stream = connector.connect(name, tcp).await.unwrap();
+        Fingerprint::of_der(&stream.get_ref().1.peer_certificates().unwrap()[0])
+    })
+}
+
+fn write(world: &World, stem: &str, identity: &Identity) {
+    world.write(&format!("{stem}.pem"), identity.cert_pem());
+    world.write(&format!("{stem}.key"), identity.key_pem());
+}
+
+fn edge(name: &str) -> Identity {
+    pki().hub_ca.server(name, &["localhost", "127.0.0.1"]).unwrap()
+}
+
+over_both! {
+    fn the_edges_certificate_is_rotated_without_a_failed_call(http) {
+        let world = World::new();
+        let load = Load::start(&world, 1);
+        let mut old = world.client(http, 1);
+        old.call(Ask::token()).good();
+        let mut resumes = world.client(http, 1);
+        resumes.call(Ask::token()).good();
+        assert_eq!(shown(world.address(0)), pki().edge.fingerprint());
+        let fresh = edge("corgate development edge, the second");
+        write(&world, "edge", &fresh);
+        let (status, report) = world.reload();
+        assert_eq!((status, report["outcome"].as_str()), (200, Some("applied")), "{report:#}");
+        let keys = &report["changes"][1]["keys"];
+        assert_eq!(keys[0]["key"], "serial", "{report:#}");
+        assert_eq!(shown(world.address(0)), fresh.fingerprint());
+        // Who was there is not touched, and its ticket is still good.
+        let handshakes = world.metric("corgate_handshakes_total");
+        old.call(Ask::token()).good();
+        let resumed = world.metric("corgate_handshakes_resumed_total");
+        resumes.close();
+        resumes.call(Ask::token()).good();
+        assert!(world.metric("corgate_handshakes_resumed_total") > resumed);
+        load.stop();
+        assert!(world.metric("corgate_handshakes_total") > handshakes);
+        assert_eq!(world.metric("corgate_handshakes_failed_total"), 0);
+    }
+
+    fn a_broken_certificate_of_the_edge_is_refused(http) {
+        let world = World::new();
+        let load = Load::start(&world, 1);
+        let other = edge("another");
+        let expired = pki().hub_ca.expired_server("expired", &["localhost"]).unwrap();
+        let (cert, key) = (other.cert_pem(), other.key_pem());
+        for (cert, key, words) in [
+            (cert, pki().edge.key_pem(), "edge.pem"),
+            (pki().edge.cert_pem(), key, "edge.pem"),
+            ("nonsense", key, "holds no PEM certificate"),
+            (cert, "nonsense", "holds no PEM private key"),
+            (expired.cert_pem(), expired.key_pem(), "has expired on 20"),
+        ] {
+            world.write("edge.pem", cert);
+            world.write("edge.key", key);
+            let (status, report) = world.reload();
+            assert_eq!(status, 422, "{report:#}");
+            let problem = report["problems"][0].as_str().unwrap();
+            assert!(problem.contains(words), "{problem}");
+            assert_eq!(shown(world.address(0)), pki().edge.fingerprint());
+            world.call(http, Ask::token()).good();
+        }
+        load.stop();
+        assert_eq!(world.metric("corgate_generation"), 1);
+    }
+
+    fn what_the_hub_shows_to_banks_is_rotated_without_a_failed_call(http) {
+        let world = World::new();
+        let load = Load::start(&world, 1);
+        world.call(http, Ask::token()).good();
+        let fresh = pki().hub_ca.client("corgate development hub, the second").unwrap();
+        write(&world, "hub", &fresh);
+        let (status, report) = world.reload();
+        assert_eq!((status, report["outcome"].as_str()), (200, Some("applied")), "{report:#}");
+        // Calls that had begun may end on what there was; all others are made under the new one.
+        load.more(8);
+        world.bank.clear();
+        load.more(20);
+        load.stop();
+        let requests = world.bank.requests();
+        assert!(requests.len() >= 20);
+        for request in requests {
+            assert_eq!(request.certificate, Some(fresh.fingerprint()));
+        }
+    }
+
+    fn a_broken_certificate_towards_a_bank_leaves_that_bank_as_it_was(http) {
+        let world = World::new();
+        let load = Load::start(&world, 1);
+        world.write("hub.key", edge("another").key_pem());
+        world.rewrite("[[target]]", "[[target]]\nname = \"another\"");
+        world.rewrite("[gateway.limits]", "[gateway.limits]\nbody_bytes_max = 2000");
+        let (status, report) = world.reload();
+        assert_eq!((status, report["outcome"].as_str()), (200, Some("partial")), "{report:#}");
+        assert_eq!(report["set_aside"][0]["targets"][0], BANK);
+        let problem = report["set_aside"][0]["problems"][0].as_str().unwrap();
+        assert!(problem.contains("hub.pem"), "{problem}");
+        assert_eq!(world.metric("corgate_targets_quarantined"), 1);
+        let (_, shown) = world.page_of(&format!("/banks/{BANK}"));
+        assert!(shown["name"].is_null() && shown["quarantined"].is_array(), "{shown:#}");
+        world.call(http, Ask::token()).good();
+        world.call(http, Ask::token().body_bytes(2_001)).platform(413);
+        load.stop();
+        world.write("hub.key", pki().hub.key_pem());
+        assert_eq!(world.reload().1["outcome"], "applied");
+        assert_eq!(world.page_of(&format!("/banks/{BANK}")).1["name"], "another");
+    }
+
+    fn no_connection_to_a_bank_outlives_the_ca_that_it_was_made_under(http) {
+        let world = Setup::new().target("breaker = { failures = 1000, open_for = \"1s\" }").start();
+        let mut client = world.client(http, 1);
+        client.call(Ask::token()).good();
+        world.write("banks-ca.pem", pki().stranger_ca.pem());
+        assert_eq!(world.reload().1["outcome"], "applied");
+        world.bank.clear();
+        // An idle connection is there, and is not used.
+        for _ in 0..5 {
+            client.call(Ask::token()).platform(502).logged("tls_failed");
+        }
+        world.bank_heard(0);
+        let both = format!("{}{}", pki().banks_ca.pem(), pki().stranger_ca.pem());
+        world.write("banks-ca.pem", &both);
+        assert_eq!(world.reload().1["outcome"], "applied");
+        client.call(Ask::token()).good();
+    }
+}
+
+#[test]
+fn a_bank_whose_certificates_were_never_good_comes_when_they_are() {
+    let late = bank();
+    let lines = "tls = { ca = \"later.pem\" }";
+    let setup = Setup::new().file("later.pem", "nonsense");
+    let world = setup.target_at("LATER", late.address().port(), lines).start();
+    world.call(Http::One, Ask::token().bank("LATER")).platform(500).logged("internal");
+    world.write("later.pem", pki().banks_ca.pem());
+    let (_, report) = world.reload();
+    assert_eq!(report["outcome"], "applied", "{report:#}");
+    world.call(Http::One, Ask::token().bank("LATER")).good();
+}
