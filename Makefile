@@ -15,7 +15,8 @@ demo-stay: tools
 test: tools
 	$(CARGO) test --locked
 
-# Reloads, rotations, upgrades and a drain under load; prints what became of each call. Minutes.
+# Reloads, rotations, upgrades and a drain under load; prints what became of each call. Minutes;
+# STORM_CALLS=8000 makes it a million calls.
 storm: tools
 	$(CARGO) test --locked --test it -- --exact --ignored --nocapture storm::a_long_storm_loses_nothing
 

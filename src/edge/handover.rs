@@ -14,6 +14,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::io::retry_on_intr;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -50,7 +51,8 @@ impl Line {
     /// Calls whoever listens there.
     pub(super) fn call(path: &Path) -> io::Result<Self> {
         let socket = open()?;
-        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+        let place = SocketAddrUnix::new(path)?;
+        retry_on_intr(|| rustix::net::connect(&socket, &place))?;
         Self::over(socket)
     }
 
@@ -83,7 +85,8 @@ impl Line {
             return Err(io::Error::other("one packet carries one socket"));
         }
         let bytes = [IoSlice::new(word.as_bytes())];
-        rustix::net::sendmsg(&self.0, &bytes, &mut control, SendFlags::NOSIGNAL)?;
+        // A signal interrupts whoever waits with a deadline (signal(7)).
+        retry_on_intr(|| rustix::net::sendmsg(&self.0, &bytes, &mut control, SendFlags::NOSIGNAL))?;
         Ok(())
     }
 
@@ -92,12 +95,10 @@ impl Line {
         let mut bytes = [0; WORD_BYTES_MAX];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = rustix::net::recvmsg(
-            &self.0,
-            &mut [IoSliceMut::new(&mut bytes)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )?;
+        let received = retry_on_intr(|| {
+            let mut into = [IoSliceMut::new(&mut bytes)];
+            rustix::net::recvmsg(&self.0, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC)
+        })?;
         let mut sockets = control.drain().filter_map(|message| match message {
             RecvAncillaryMessage::ScmRights(sockets) => Some(sockets),
             _ => None,
@@ -160,7 +161,8 @@ impl Listening {
 
     /// The next one who calls.
     pub(super) fn accept(&self) -> io::Result<Line> {
-        Line::over(rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC)?)
+        let accept = || rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC);
+        Line::over(retry_on_intr(accept)?)
     }
 }
 
