@@ -42,7 +42,7 @@ const LINGER_BYTES_MAX: usize = 256 * 1024;
 const H2_STREAM_WINDOW: u32 = 128 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// How long a connection whose client is out may take to say goodbye.
-const PARTING: Duration = Duration::from_millis(500);
+const PARTING: Duration = Duration::from_millis(300);
 /// How long a peer may leave an HTTP/2 ping unanswered.
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 

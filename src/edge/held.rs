@@ -53,6 +53,11 @@ impl HeldTokens {
         kept
     }
 
+    /// Forgets what has ended and nobody asks for: after a reload, nobody may ever again.
+    pub(super) fn forget_ended(&self) {
+        self.slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.current().is_some());
+    }
+
     /// Forgets exactly this token.
     pub(super) fn evict(&self, held: &Held) {
         let Some(slot) = held.key().and_then(|key| self.slots.get(&key).map(|slot| slot.clone()))

@@ -28,11 +28,14 @@ use super::hub::Hub;
 use super::standing::Now;
 use super::{now, unix_now};
 use crate::routes::Watch;
+use crate::snapshot::Snapshot;
 
 /// Most requests that wait at once.
 const WAITING_MAX: usize = 64;
 /// How long a reload under way may hold up the end.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it looks whether a table that served is still in use.
+const RETIRING: Duration = Duration::from_secs(1);
 /// How long the thread sleeps where no files are watched.
 const UNWATCHED: Duration = Duration::from_secs(3_600);
 
@@ -144,7 +147,7 @@ pub(super) fn spawn(hub: Arc<Hub>, config: &Path) -> std::io::Result<ReloadThrea
     let _ = hub.reloader.set(reloader);
     let config = config.to_owned();
     let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-        Desk { watcher: Watcher::default(), hub, config }.run(&messages);
+        Desk { watcher: Watcher::default(), hub, config, retired: Vec::new() }.run(&messages);
     })?;
     Ok(ReloadThread { sender, thread })
 }
@@ -153,19 +156,27 @@ struct Desk {
     hub: Arc<Hub>,
     config: PathBuf,
     watcher: Watcher,
+    /// Tables that served. The last to hold one takes it apart, which takes long for a large one:
+    /// that is to be this thread, and not a worker.
+    retired: Vec<Arc<Snapshot>>,
 }
 
 impl Desk {
     fn run(mut self, messages: &Receiver<Message>) {
         // What the process was started with is looked at once more: a file may have changed
         // since, and which files there are is not known yet.
-        let mut first = true;
+        let mut next_look = now();
         loop {
+            self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+            let rest = if self.retired.is_empty() { UNWATCHED } else { RETIRING };
             let watch = self.hub.snapshot.load().table.gateway.watch;
             let wait = match watch {
-                Watch::Off => UNWATCHED,
-                Watch::Every(_) if std::mem::take(&mut first) => Duration::ZERO,
-                Watch::Every(interval) => interval,
+                Watch::Off => rest,
+                Watch::Every(interval) => {
+                    // The interval may be another since the last look.
+                    next_look = next_look.min(now() + interval);
+                    rest.min(next_look.saturating_duration_since(now()))
+                }
             };
             match messages.recv_timeout(wait) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -175,9 +186,14 @@ impl Desk {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if watch != Watch::Off && self.watcher.has_changed() {
+                    let Watch::Every(interval) = watch else { continue };
+                    if now() < next_look {
+                        continue;
+                    }
+                    if self.watcher.has_changed() {
                         self.work(Task::Reload, Cause::File);
                     }
+                    next_look = now() + interval;
                 }
             }
         }
@@ -230,7 +246,8 @@ impl Desk {
             (Ok(staged), Task::Plan) => staged.report(&self.hub),
             (Ok(staged), Task::Reload) => {
                 let report = staged.report(&self.hub);
-                staged.take_up(&self.hub);
+                self.retired.push(staged.take_up(&self.hub));
+                self.hub.tokens.forget_ended();
                 Report { generation: self.hub.standing.generation(), ..report }
             }
             (Err(Refused(problems)), _) => Report::refused(&self.hub, problems),

@@ -5,9 +5,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::ask::{Ask, Http};
 use crate::world::{World, client_id, until};
+
+/// How long a caller rests between two calls.
+const PACE: Duration = Duration::from_millis(2);
 
 /// Good calls, over HTTP/1.1 and HTTP/2, on old connections and on new ones.
 pub(crate) struct Load {
@@ -31,6 +35,8 @@ impl Load {
                     if !stays {
                         client.close();
                     }
+                    // Other tests want the processor, too.
+                    std::thread::sleep(PACE);
                 }
             })
         });

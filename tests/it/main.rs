@@ -61,6 +61,7 @@ mod reload_certificates;
 mod reload_clients;
 mod reload_process;
 mod requests;
+mod shake;
 mod smuggling;
 mod storm;
 mod systemd;

@@ -1,27 +1,22 @@
 //! Certificates and keys are rotated while calls go on, at the edge and towards banks; a broken
 //! one changes nothing.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use corgate::ids::Fingerprint;
 use corgate::sim::pki::Identity;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use rustls::HandshakeKind;
 
 use crate::ask::{Ask, BANK, Http};
 use crate::load::Load;
-use crate::world::{Setup, World, bank, client_config, pki, wait};
+use crate::shake::Shake;
+use crate::world::{Setup, World, bank, client_config, pki, until};
+
+const REFUSED: &str = "corgate_reloads_total{outcome=\"refused\"}";
 
 /// The certificate that the edge shows to whoever connects now.
-fn shown(address: SocketAddr) -> Fingerprint {
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(client_config(1)));
-    let name = ServerName::try_from("localhost").unwrap();
-    wait(async {
-        let tcp = TcpStream::connect(address).await.unwrap();
-        let stream = connector.connect(name, tcp).await.unwrap();
-        Fingerprint::of_der(&stream.get_ref().1.peer_certificates().unwrap()[0])
-    })
+fn shown(world: &World) -> Fingerprint {
+    Shake::make(world, &Arc::new(client_config(1)), &Ask::token()).unwrap().shown
 }
 
 fn write(world: &World, stem: &str, identity: &Identity) {
@@ -39,23 +34,22 @@ over_both! {
         let load = Load::start(&world, 1);
         let mut old = world.client(http, 1);
         old.call(Ask::token()).good();
-        let mut resumes = world.client(http, 1);
-        resumes.call(Ask::token()).good();
-        assert_eq!(shown(world.address(0)), pki().edge.fingerprint());
+        let remembers = Arc::new(client_config(1));
+        let shake = || Shake::make(&world, &remembers, &Ask::token()).unwrap();
+        assert_eq!(shake().kind, HandshakeKind::Full);
+        assert_eq!(shown(&world), pki().edge.fingerprint());
         let fresh = edge("corgate development edge, the second");
         write(&world, "edge", &fresh);
         let (status, report) = world.reload();
         assert_eq!((status, report["outcome"].as_str()), (200, Some("applied")), "{report:#}");
         let keys = &report["changes"][1]["keys"];
         assert_eq!(keys[0]["key"], "serial", "{report:#}");
-        assert_eq!(shown(world.address(0)), fresh.fingerprint());
+        assert_eq!(shown(&world), fresh.fingerprint());
         // Who was there is not touched, and its ticket is still good.
         let handshakes = world.metric("corgate_handshakes_total");
         old.call(Ask::token()).good();
-        let resumed = world.metric("corgate_handshakes_resumed_total");
-        resumes.close();
-        resumes.call(Ask::token()).good();
-        assert!(world.metric("corgate_handshakes_resumed_total") > resumed);
+        let after = shake();
+        assert_eq!((after.kind, after.answered), (HandshakeKind::Resumed, true));
         load.stop();
         assert!(world.metric("corgate_handshakes_total") > handshakes);
         assert_eq!(world.metric("corgate_handshakes_failed_total"), 0);
@@ -80,7 +74,7 @@ over_both! {
             assert_eq!(status, 422, "{report:#}");
             let problem = report["problems"][0].as_str().unwrap();
             assert!(problem.contains(words), "{problem}");
-            assert_eq!(shown(world.address(0)), pki().edge.fingerprint());
+            assert_eq!(shown(&world), pki().edge.fingerprint());
             world.call(http, Ask::token()).good();
         }
         load.stop();
@@ -130,22 +124,28 @@ over_both! {
     }
 
     fn no_connection_to_a_bank_outlives_the_ca_that_it_was_made_under(http) {
-        let world = Setup::new().target("breaker = { failures = 1000, open_for = \"1s\" }").start();
-        let mut client = world.client(http, 1);
-        client.call(Ask::token()).good();
-        world.write("banks-ca.pem", pki().stranger_ca.pem());
-        assert_eq!(world.reload().1["outcome"], "applied");
-        world.bank.clear();
-        // An idle connection is there, and is not used.
-        for _ in 0..5 {
-            client.call(Ask::token()).platform(502).logged("tls_failed");
-        }
-        world.bank_heard(0);
-        let both = format!("{}{}", pki().banks_ca.pem(), pki().stranger_ca.pem());
-        world.write("banks-ca.pem", &both);
-        assert_eq!(world.reload().1["outcome"], "applied");
-        client.call(Ask::token()).good();
+        no_connection_outlives_its_ca(http, "1.1");
+        no_connection_outlives_its_ca(http, "2");
     }
+}
+
+fn no_connection_outlives_its_ca(http: Http, upstream: &str) {
+    let breaker = "breaker = { failures = 1000, open_for = \"1s\" }";
+    let world = Setup::new().target(&format!("http = \"{upstream}\"\n{breaker}")).start();
+    let mut client = world.client(http, 1);
+    client.call(Ask::token()).good();
+    world.write("banks-ca.pem", pki().stranger_ca.pem());
+    assert_eq!(world.reload().1["outcome"], "applied");
+    world.bank.clear();
+    // An idle connection is there, and is not used.
+    for _ in 0..5 {
+        client.call(Ask::token()).platform(502).logged("tls_failed");
+    }
+    world.bank_heard(0);
+    let both = format!("{}{}", pki().banks_ca.pem(), pki().stranger_ca.pem());
+    world.write("banks-ca.pem", &both);
+    assert_eq!(world.reload().1["outcome"], "applied");
+    client.call(Ask::token()).good();
 }
 
 #[test]
@@ -159,4 +159,72 @@ fn a_bank_whose_certificates_were_never_good_comes_when_they_are() {
     let (_, report) = world.reload();
     assert_eq!(report["outcome"], "applied", "{report:#}");
     world.call(Http::One, Ask::token().bank("LATER")).good();
+}
+
+#[test]
+fn a_mounted_secret_is_taken_up_when_its_link_is_swung() {
+    let world = Setup::new().gateway("watch = \"100ms\"").start();
+    let load = Load::start(&world, 1);
+    let link = |from: &str, to: &str| {
+        let new = world.file("new-link");
+        std::os::unix::fs::symlink(from, &new).unwrap();
+        std::fs::rename(new, world.file(to)).unwrap();
+    };
+    let fresh = edge("corgate development edge, mounted");
+    for folder in ["first", "second"] {
+        std::fs::create_dir(world.file(folder)).unwrap();
+        for name in ["edge.pem", "edge.key"] {
+            std::fs::copy(world.file(name), world.file(folder).join(name)).unwrap();
+        }
+    }
+    write(&world, "second/edge", &fresh);
+    // As a cluster mounts it: each file a link through a folder that is a link itself.
+    link("first", "..data");
+    link("..data/edge.pem", "edge.pem");
+    link("..data/edge.key", "edge.key");
+    assert_eq!(world.reload().1["outcome"], "unchanged");
+    assert_eq!(shown(&world), pki().edge.fingerprint());
+    link("second", "..data");
+    until("the second certificate", || (shown(&world) == fresh.fingerprint()).then_some(()));
+    load.stop();
+}
+
+#[test]
+fn a_certificate_that_comes_before_its_key_is_taken_up_with_it() {
+    let world = Setup::new().gateway("watch = \"100ms\"").start();
+    let load = Load::start(&world, 1);
+    let fresh = edge("corgate development edge, in two steps");
+    world.write("edge.pem", fresh.cert_pem());
+    until("the refusal", || (world.metric(REFUSED) > 0).then_some(()));
+    assert_eq!(shown(&world), pki().edge.fingerprint());
+    world.write("edge.key", fresh.key_pem());
+    until("the second certificate", || (shown(&world) == fresh.fingerprint()).then_some(()));
+    load.stop();
+}
+
+#[test]
+fn twenty_changes_good_and_bad_fail_no_call() {
+    let world = World::new();
+    let load = Load::start(&world, 1);
+    let good = std::fs::read_to_string(world.file("routes.toml")).unwrap();
+    for round in 0..20 {
+        match round % 4 {
+            0 => write(&world, "edge", &edge("corgate development edge, again")),
+            1 => write(&world, "hub", &pki().hub_ca.client("the hub, again").unwrap()),
+            2 => world.write("routes.toml", &good.replace("[[target]]", "[[target]")),
+            _ => {
+                let name = format!("[[target]]\nname = \"round {round}\"");
+                world.write("routes.toml", &good.replace("[[target]]", &name));
+            }
+        }
+        let (status, report) = world.reload();
+        assert_eq!(status, if round % 4 == 2 { 422 } else { 200 }, "{report:#}");
+        if round % 4 == 2 {
+            world.write("routes.toml", &good);
+        }
+        load.more(4);
+    }
+    load.stop();
+    assert_eq!(world.metric("corgate_reloads_total{outcome=\"applied\"}"), 15);
+    assert_eq!(world.metric(REFUSED), 5);
 }

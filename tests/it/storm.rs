@@ -133,7 +133,7 @@ impl Scene {
         fs::write(&file, format!("{before}{}", authority.pem())).unwrap();
         self.program.edit(&format!("[\"{old}\"]"), &format!("[\"{old}\", \"{new}\"]"));
         assert_eq!(self.program.reload(), "applied");
-        self.storm.renew(client_config_of(&identity));
+        self.storm.renew(client_config_of(&identity, rustls::ALL_VERSIONS));
         until("every client has moved", || self.storm.is_renewed().then_some(()));
         fs::write(&file, authority.pem()).unwrap();
         self.program.edit(&format!("[\"{old}\", \"{new}\"]"), &format!("[\"{new}\"]"));

@@ -180,8 +180,8 @@ impl Staged {
         self.diff.needs_new_process().map(|key| key.key.clone()).collect()
     }
 
-    /// Puts it to use. What can't fail is all that is left to do.
-    pub(super) fn take_up(self, hub: &Hub) {
+    /// Puts it to use; what is left to do can't fail. Gives back what served before.
+    pub(super) fn take_up(self, hub: &Hub) -> Arc<Snapshot> {
         let waiting = self.waiting();
         let now = Now { good_at: unix_now(), aside: self.aside, waiting, papers: self.papers };
         if self.diff.takes_effect() {
@@ -198,5 +198,6 @@ impl Staged {
         } else {
             hub.standing.set_now(now);
         }
+        self.previous
     }
 }

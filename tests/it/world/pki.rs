@@ -47,16 +47,19 @@ pub(crate) fn tls_of(number: usize) -> ClientTls {
 
 /// The same, for a client library of the test's own.
 pub(crate) fn client_config(number: usize) -> rustls::ClientConfig {
-    client_config_of(&shared().clients[number - 1])
+    client_config_of(&shared().clients[number - 1], rustls::ALL_VERSIONS)
 }
 
-/// The same, for a client that shows this.
-pub(crate) fn client_config_of(identity: &Identity) -> rustls::ClientConfig {
+/// The same, for a client that shows this, with these versions of TLS.
+pub(crate) fn client_config_of(
+    identity: &Identity,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(pki().hub_ca.cert().clone()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_client_auth_cert(vec![identity.cert().clone()], identity.key())
