@@ -7,6 +7,7 @@ mod check;
 mod diff;
 mod gateway;
 mod run;
+mod upgrade;
 
 #[cfg(feature = "sim")]
 mod demo;
@@ -47,6 +48,15 @@ pub enum LogFormat {
 pub enum Command {
     /// Run the gateway
     Run {
+        /// The routing table
+        #[arg(long, value_name = "FILE", default_value = "routes.toml")]
+        config: PathBuf,
+        /// Take the sockets of the process that serves, which then drains and ends
+        #[arg(long)]
+        upgrade: bool,
+    },
+    /// Replace the gateway that serves by the program as it is now; no call is lost
+    Upgrade {
         /// The routing table
         #[arg(long, value_name = "FILE", default_value = "routes.toml")]
         config: PathBuf,
@@ -138,7 +148,8 @@ impl From<Verdict> for ExitCode {
 /// [`Failure`], for exit code 2.
 pub fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Run { config } => run::run(&config),
+        Command::Run { config, upgrade } => run::run(&config, upgrade),
+        Command::Upgrade { config } => upgrade::run(&config, &mut io::stdout()),
         Command::Check { config } => {
             check::run(&config, &mut io::stdout(), &mut io::stderr()).map(Into::into)
         }

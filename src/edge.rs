@@ -12,12 +12,14 @@ mod clients;
 mod clock;
 mod commons;
 mod connection;
+mod estate;
 mod flights;
 mod forward;
 mod gateway;
 mod given;
 mod guard;
 mod guests;
+mod handover;
 mod hands;
 mod held;
 mod hub;
@@ -25,9 +27,12 @@ mod local;
 mod meters;
 mod metrics;
 pub mod names;
+mod notify;
 mod reload;
+mod run_dir;
 mod sockets;
 mod standing;
+mod successor;
 mod tls;
 mod worker;
 
@@ -35,10 +40,12 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use access_log::LogCounters;
+use estate::Estate;
 pub use given::Given;
 use hub::Hub;
 pub use hub::Stage;
@@ -83,6 +90,8 @@ pub struct Running {
     pub admin: SocketAddr,
     hub: Arc<Hub>,
     workers: Vec<JoinHandle<()>>,
+    /// Copies of the listening sockets.
+    estate: Arc<Estate>,
     admin_thread: Option<admin::AdminThread>,
     log_thread: Option<JoinHandle<()>>,
     reload_thread: Option<ReloadThread>,
@@ -93,13 +102,12 @@ pub struct Running {
 /// # Errors
 /// [`StartError`] says what could not be opened or bound.
 pub fn start(given: impl Into<Given>) -> Result<Running, StartError> {
-    let given = given.into();
-    let bound = Bound::bind(&given.table.gateway, None)?;
-    start_on(given, bound)
+    start_with(given.into(), Arc::default())
 }
 
-/// Starts a gateway on sockets that are bound already.
-pub(crate) fn start_on(given: Given, bound: Bound) -> Result<Running, StartError> {
+/// Starts a gateway that uses, and leaves, these sockets.
+fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> {
+    let bound = Bound::bind(&given.table.gateway, &estate)?;
     let Given { table, aside, config, names } = given;
     for switch in table.insecure_switches() {
         tracing::warn!("insecure: {switch}");
@@ -134,12 +142,15 @@ pub(crate) fn start_on(given: Given, bound: Bound) -> Result<Running, StartError
     }
     let admin_thread = admin::spawn(hub.clone(), admin)
         .map_err(|error| StartError::new("the admin listener can't start", error))?;
-    tracing::info!(?addresses, admin = %admin_address, workers = workers.len(), "serving");
+    let process = std::process::id();
+    let workers_count = workers.len();
+    tracing::info!(process, ?addresses, admin = %admin_address, workers = workers_count, "serving");
     Ok(Running {
         addresses,
         admin: admin_address,
         hub,
         workers,
+        estate,
         admin_thread: Some(admin_thread),
         log_thread,
         reload_thread,
@@ -206,11 +217,37 @@ impl Running {
         self.hub.advance(Stage::Refusing);
     }
 
+    /// The sockets are somebody else's too, who serves: there is no hurry to tell anybody, and
+    /// nothing may be done to them.
+    fn is_succeeded(&self) -> bool {
+        self.hub.handed_over.load(Ordering::Acquire)
+    }
+
+    /// How often each worker has tidied up.
+    fn rounds(&self) -> Vec<u64> {
+        self.hub.meters.each(|worker| &worker.rounds)
+    }
+
+    fn share_sockets(&self, shared: bool) {
+        self.hub.handed_over.store(shared, Ordering::Release);
+    }
+
     fn drain(&mut self) {
         if let Some(reload) = self.reload_thread.take() {
             reload.stop();
         }
-        let drain_timeout = self.hub.snapshot.load().table.gateway.drain_timeout;
+        let (delay, drain_timeout) = {
+            let gateway = &self.hub.snapshot.load().table.gateway;
+            (gateway.drain_delay, gateway.drain_timeout)
+        };
+        if !self.is_succeeded() {
+            self.hub.advance(Stage::Unready);
+            std::thread::sleep(delay);
+        } else if let Some(admin) = self.admin_thread.take() {
+            // Who asks for the state of things has to reach the one that stays.
+            admin.stop();
+        }
+        self.estate.close();
         self.hub.advance(Stage::Leaving);
         self.wait_for_workers(drain_timeout);
         self.hub.advance(Stage::Refusing);

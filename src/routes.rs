@@ -45,5 +45,6 @@ pub use sources::{FILE_BYTES_MAX, MemorySources, Sources, SystemSources};
 pub use table::{
     AccessLog, Admin, Api, Breaker, Client, ClientAuth, ClientStatus, Dialect, EdgeLimits, EdgeTls,
     Gateway, Listen, Maintenance, NativeTarget, Origin, Paths, Probe, QueryPolicy, Quota,
-    RouteTable, Scheme, Target, TargetSet, TargetStatus, TargetTls, Timeouts, UpstreamHttp, Watch,
+    RouteTable, SOCKETS_MAX, Scheme, Target, TargetSet, TargetStatus, TargetTls, Timeouts,
+    UpstreamHttp, Watch,
 };

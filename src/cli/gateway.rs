@@ -28,13 +28,18 @@ pub(super) fn show(report: &routes::Report) -> String {
 }
 
 /// Runs the gateway as the process, until a signal ends it.
-pub(super) fn serve(config: &Path) -> Result<ExitCode, Failure> {
+pub(super) fn serve(config: &Path, start: edge::chassis::Start) -> Result<ExitCode, Failure> {
     let loaded = load(config)?;
     for file in &loaded.quarantined {
         tracing::error!(file = %file.file.display(), errors = file.report.errors(), "set aside");
     }
-    edge::chassis::run(edge::Given::from_file(loaded, config)).map_err(Failure::new)?;
+    edge::chassis::run(edge::Given::from_file(loaded, config), start).map_err(Failure::new)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the process that serves with this table replaced.
+pub(super) fn upgrade(loaded: &routes::Loaded) -> Result<String, Failure> {
+    edge::chassis::upgrade(&loaded.table.gateway).map_err(Failure::new)
 }
 
 /// Starts a gateway inside this process.

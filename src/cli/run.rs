@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::{Failure, gateway};
+use crate::edge::chassis::Start;
 
 /// Runs the gateway.
-pub(super) fn run(config: &Path) -> Result<ExitCode, Failure> {
-    gateway::serve(config)
+pub(super) fn run(config: &Path, upgrade: bool) -> Result<ExitCode, Failure> {
+    gateway::serve(config, if upgrade { Start::Upgrade } else { Start::Alone })
 }

@@ -13,15 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use super::now;
 use crate::routes::AccessLog;
 
 /// Lines leave a worker when there is so much of them, or at its next tick.
 const CHUNK_BYTES: usize = 32 * 1024;
-/// How often the writer looks whether the file was rotated away.
-const ROTATION_CHECK: Duration = Duration::from_secs(1);
 
 /// What the writer and the workers count.
 #[derive(Debug, Default)]
@@ -65,7 +61,7 @@ pub(super) fn start(
         None => Sink::Stdout,
     };
     let (queue, chunks) = sync_channel((log.buffer_bytes_max / CHUNK_BYTES).max(1));
-    let writer = Writer { sink, counters: counters.clone(), torn: false };
+    let writer = Writer { sink, counters: counters.clone(), torn: false, losing: false };
     let thread = std::thread::Builder::new()
         .name("access-log".to_owned())
         .spawn(move || writer.run(&chunks))?;
@@ -131,46 +127,93 @@ impl Sink {
         Ok(Self::File { path: path.to_owned(), file, inode })
     }
 
-    /// A log that was rotated away is opened anew: by its name, so that no signal is needed.
-    fn follow_rotation(&mut self) {
-        if let Self::File { path, inode, .. } = self
-            && std::fs::metadata(&*path).map_or(true, |now| now.ino() != *inode)
-            && let Ok(fresh) = Self::open(path)
-        {
-            *self = fresh;
-        }
+    /// The log that was opened anew, if it was rotated away: found by its name, so that no signal
+    /// is needed.
+    fn after_rotation(&self) -> Option<Self> {
+        let Self::File { path, inode, .. } = self else { return None };
+        let rotated = std::fs::metadata(path).map_or(true, |now| now.ino() != *inode);
+        if rotated { Self::open(path).ok() } else { None }
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Stdout => io::stdout().lock().write_all(bytes),
-            Self::File { file, .. } => file.write_all(bytes),
+    /// Writes as much as there is room for; how many bytes, and what stopped it.
+    fn write(&mut self, mut bytes: &[u8]) -> (usize, io::Result<()>) {
+        let all = bytes.len();
+        while !bytes.is_empty() {
+            let written = match self {
+                Self::Stdout => {
+                    let mut out = io::stdout().lock();
+                    // What stays in its buffer could be lost without a word.
+                    out.write(bytes).and_then(|count| out.flush().map(|()| count))
+                }
+                Self::File { file, .. } => file.write(bytes),
+            };
+            match written {
+                Ok(0) => return (all - bytes.len(), Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (all - bytes.len(), Err(error)),
+            }
         }
+        (all, Ok(()))
     }
 }
 
 struct Writer {
     sink: Sink,
     counters: Arc<LogCounters>,
-    /// The last write failed half way: a line may be cut, and the next one needs a fresh start.
+    /// The last write ended within a line, and the next one needs a fresh start.
     torn: bool,
+    /// The last lines were lost.
+    losing: bool,
 }
 
 impl Writer {
     fn run(mut self, chunks: &Receiver<Chunk>) {
-        let mut looked = now();
         while let Ok(chunk) = chunks.recv() {
-            if now().saturating_duration_since(looked) >= ROTATION_CHECK {
-                looked = now();
-                self.sink.follow_rotation();
-            }
-            if self.torn && self.sink.write_all(b"\n").is_ok() {
+            // Each time: a rotated file may be packed away at once, and what came later with it.
+            if let Some(fresh) = self.sink.after_rotation() {
+                self.sink = fresh;
                 self.torn = false;
             }
-            let written = !self.torn && self.sink.write_all(&chunk.bytes).is_ok();
-            self.torn = !written;
-            let counter = if written { &self.counters.written } else { &self.counters.dropped };
-            counter.fetch_add(chunk.lines, Ordering::Relaxed);
+            let (written, outcome) = self.write(&chunk.bytes);
+            self.tell(outcome);
+            let lines = if written == chunk.bytes.len() {
+                chunk.lines
+            } else {
+                let written = chunk.bytes.get(..written).unwrap_or_default();
+                memchr::memchr_iter(b'\n', written).count() as u64
+            };
+            self.counters.written.fetch_add(lines, Ordering::Relaxed);
+            self.counters.dropped.fetch_add(chunk.lines.saturating_sub(lines), Ordering::Relaxed);
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
+        if self.torn {
+            if let (0, outcome) = self.sink.write(b"\n") {
+                return (0, outcome);
+            }
+            self.torn = false;
+        }
+        let (written, outcome) = self.sink.write(bytes);
+        let before = written.checked_sub(1).and_then(|last| bytes.get(last));
+        self.torn = before.is_some_and(|byte| *byte != b'\n');
+        (written, outcome)
+    }
+
+    /// Tells the operator once that lines are lost, and once that they are not any more.
+    fn tell(&mut self, outcome: io::Result<()>) {
+        match outcome {
+            Err(error) if !self.losing => {
+                tracing::error!(%error, "access lines are lost; calls go on");
+                self.losing = true;
+            }
+            Ok(()) if self.losing => {
+                let lost = self.counters.dropped.load(Ordering::Relaxed);
+                tracing::warn!(lost, "access lines are written again");
+                self.losing = false;
+            }
+            _ => {}
         }
     }
 }
@@ -193,7 +236,6 @@ mod tests {
             std::thread::yield_now();
         }
         std::fs::rename(&path, folder.path().join("access.log.1")).unwrap();
-        std::thread::sleep(ROTATION_CHECK);
         buffer.line(|out| out.extend_from_slice(b"two\n"));
         drop(buffer);
         thread.join().unwrap();

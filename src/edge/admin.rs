@@ -11,6 +11,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -25,6 +26,9 @@ use super::reload::Aside;
 use super::{metrics, now};
 use crate::breaker::Position;
 use crate::snapshot::Route;
+
+/// How long requests under way may take when the listener stops.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// The listener's thread.
 #[derive(Debug)]
@@ -53,9 +57,19 @@ pub(super) fn spawn(hub: Arc<Hub>, listener: TcpListener) -> io::Result<AdminThr
     let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
         let served = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
+            let (told, mut telling) = oneshot::channel::<()>();
+            let served = axum::serve(listener, router(hub)).with_graceful_shutdown(async move {
+                let _ = stopped.await;
+                drop(told);
+            });
+            // What is under way is answered, but not for ever.
+            let late = async {
+                let _ = (&mut telling).await;
+                tokio::time::sleep(PARTING).await;
+            };
             tokio::select! {
-                served = async { axum::serve(listener, router(hub)).await } => served,
-                _ = stopped => Ok(()),
+                served = async { served.await } => served,
+                () = late => Ok(()),
             }
         });
         if let Err(error) = served {
@@ -80,7 +94,7 @@ fn router(hub: Arc<Hub>) -> Router {
 async fn readyz(State(hub): State<Arc<Hub>>) -> Response {
     match hub.stage() {
         Stage::Serving => (StatusCode::OK, "ready\n").into_response(),
-        Stage::Leaving | Stage::Refusing | Stage::Over => {
+        Stage::Unready | Stage::Leaving | Stage::Refusing | Stage::Over => {
             (StatusCode::SERVICE_UNAVAILABLE, "leaving\n").into_response()
         }
     }

@@ -1,30 +1,42 @@
-//! The chassis: pingora's server carries the process: signals, services, and the hand-over of
-//! listening sockets to the next binary.
+//! The chassis: pingora's server carries the process: its signals, its services, its end.
 //!
-//! This file decides how the process lives and dies. SIGTERM and SIGINT drain; the process ends as
-//! soon as it is drained, not after a fixed time. It must not know what is served.
+//! This file decides how the process lives and dies. SIGTERM, SIGINT and SIGQUIT drain; SIGUSR2
+//! starts a successor, and when that one serves, this process drains too. It ends as soon as it is
+//! drained, not after a fixed time. It must not know what is served.
 
-use std::net::TcpListener;
-use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{
-    Fds, ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
+    ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
 };
 use pingora_core::services::Service;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::sockets::{Bound, Inheritance};
-use super::{Given, Running, StartError, start_on};
+use super::estate::Estate;
+use super::handover::{Listening, Successor};
+use super::run_dir::RunDir;
+use super::successor::Succession;
+use super::{Given, Running, StartError, handover, notify, start_with};
+use crate::routes::Gateway;
 
-/// Serves until the process is told to stop.
+/// What becomes of the process that serves already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// There is none.
+    Alone,
+    /// Its sockets are taken over, and it leaves; if there is none, we start alone.
+    Upgrade,
+}
+
+/// Serves until the process is told to stop, or has given way to another one.
 ///
 /// # Errors
 /// [`StartError`] when it could not start.
-pub fn run(given: Given) -> Result<(), StartError> {
+pub fn run(given: Given, start: Start) -> Result<(), StartError> {
     let outcome = Arc::new(Mutex::new(None));
     let (failed, failure) = watch::channel(false);
     let conf = ServerConf {
@@ -36,64 +48,113 @@ pub fn run(given: Given) -> Result<(), StartError> {
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
-    let names = Bound::names(&given.table.gateway);
-    let running = Arc::new(Mutex::new(None));
-    let kept = Kept::default();
+    let life = Arc::new(Mutex::new(None));
     server.add_service(EdgeService {
-        given: Some(given),
-        names,
-        kept: kept.clone(),
-        running: running.clone(),
+        given: Some((given, start)),
+        life: life.clone(),
         outcome: outcome.clone(),
         failed,
     });
-    let signals = Signals { running, kept, failure };
-    server.run(RunArgs { shutdown_signal: Box::new(signals) });
+    server.run(RunArgs { shutdown_signal: Box::new(Signals { life, failure }) });
     let failure = lock(&outcome).take();
     failure.map_or(Ok(()), Err)
 }
 
-/// The copies of the sockets that a later process would inherit. While one of them is open, the
-/// kernel lets clients connect to it.
-type Kept = Arc<Mutex<Vec<OwnedFd>>>;
+/// Asks the process that serves with this table's `run_dir` to start its successor.
+///
+/// # Errors
+/// [`StartError`] says why it still serves.
+pub fn upgrade(gateway: &Gateway) -> Result<String, StartError> {
+    let place = run_dir(gateway)?.ok_or_else(no_run_dir)?;
+    handover::ask_for_a_successor(&place)
+        .map_err(|why| StartError::new("nothing was upgraded", why))
+}
+
+fn run_dir(gateway: &Gateway) -> Result<Option<RunDir>, StartError> {
+    gateway.run_dir.as_deref().map(RunDir::open).transpose()
+}
+
+fn no_run_dir() -> StartError {
+    StartError::new("an upgrade needs `gateway.run_dir`", "the table does not name it")
+}
+
+/// A gateway that serves, and what its successor asks.
+struct Life {
+    running: Running,
+    succession: Succession,
+    /// Whether the table names a place for it.
+    can_upgrade: bool,
+}
+
+impl Life {
+    fn begin(given: Given, start: Start) -> Result<Self, StartError> {
+        let place = run_dir(&given.table.gateway)?;
+        let before = match (start, &place) {
+            (Start::Alone, _) => None,
+            (Start::Upgrade, None) => return Err(no_run_dir()),
+            (Start::Upgrade, Some(place)) => Successor::ask(place)?,
+        };
+        let (successor, inherited) = before.unzip();
+        if start == Start::Upgrade && successor.is_none() {
+            tracing::warn!("no process serves with this `run_dir`: nothing is taken over");
+        }
+        let listening = place.map(Listening::open).transpose();
+        let listening = listening
+            .map_err(|error| StartError::new("the upgrade socket can't be made", error))?;
+        let estate = Arc::new(Estate::new(inherited.unwrap_or_default()));
+        let running = start_with(given, estate.clone())?;
+        if let Some(successor) = &successor {
+            running.share_sockets(true);
+            successor.serves()?;
+            running.share_sockets(false);
+        }
+        // From here on nothing may fail: there may be nobody else who serves.
+        let succession = Succession::new(estate, running.hub.handed_over.clone());
+        let can_upgrade = listening.is_some();
+        if let Some(Err(error)) = listening.map(|listening| succession.listen(listening)) {
+            tracing::error!(%error, "this process can't be upgraded: the upgrade socket failed");
+        }
+        drop(successor);
+        notify::ready();
+        tracing::info!(process = std::process::id(), can_upgrade, "ready");
+        Ok(Self { running, succession, can_upgrade })
+    }
+}
 
 /// The gateway as one of pingora's services.
 struct EdgeService {
-    given: Option<Given>,
-    names: Vec<String>,
-    kept: Kept,
-    running: Arc<Mutex<Option<Running>>>,
+    given: Option<(Given, Start)>,
+    life: Arc<Mutex<Option<Life>>>,
     outcome: Arc<Mutex<Option<StartError>>>,
     failed: watch::Sender<bool>,
 }
 
 #[async_trait]
 impl Service for EdgeService {
+    // The chassis' own table of sockets stays empty: see `handover`.
     async fn start_service(
         &mut self,
-        fds: Option<ListenFds>,
+        _fds: Option<ListenFds>,
         mut shutdown: ShutdownWatch,
         _listeners_per_fd: usize,
     ) {
-        let Some(given) = self.given.take() else { return };
-        let started = {
-            // Workers are threads of our own: each wants its own socket and its own runtime.
-            let mut guard = fds.as_ref().map(|fds| fds.lock());
-            let mut heir = guard.as_mut().map(|fds| Heir { fds, kept: &self.kept });
-            let inheritance = heir.as_mut().map(|heir| heir as &mut dyn Inheritance);
-            Bound::bind(&given.table.gateway, inheritance).and_then(|bound| start_on(given, bound))
-        };
-        match started {
-            Ok(running) => {
-                running.hangups().map(tokio::spawn);
-                *lock(&self.running) = Some(running);
+        let Some((given, start)) = self.given.take() else { return };
+        // Workers are threads of our own: each wants its own socket and its own runtime.
+        let begun = Life::begin(given, start);
+        match begun {
+            Ok(life) => {
+                life.running.hangups().map(tokio::spawn);
+                *lock(&self.life) = Some(life);
             }
             Err(error) => {
                 *lock(&self.outcome) = Some(error);
                 let _ = self.failed.send(true);
             }
         }
-        let _ = shutdown.changed().await;
+        match sd_notify::watchdog_enabled() {
+            None => drop(shutdown.changed().await),
+            Some(patience) => self.reassure(patience / 2, shutdown).await,
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -103,43 +164,35 @@ impl Service for EdgeService {
     fn threads(&self) -> Option<usize> {
         Some(1)
     }
-
-    fn listen_addresses(&self) -> Option<Vec<String>> {
-        Some(self.names.clone())
-    }
 }
 
-/// pingora's table of sockets, as the edge sees it.
-struct Heir<'f> {
-    fds: &'f mut Fds,
-    kept: &'f Kept,
-}
-
-impl Inheritance for Heir<'_> {
-    fn take(&mut self, name: &str) -> Option<TcpListener> {
-        let inherited = *self.fds.get(name)?;
-        #[expect(unsafe_code, reason = "the descriptor came over the upgrade socket and is ours")]
-        // SAFETY: pingora received this descriptor for us and keeps it only as a number; nobody
-        // else closes it, and it is taken once.
-        let owned = unsafe { OwnedFd::from_raw_fd(inherited) };
-        let listener = TcpListener::from(owned);
-        // The table keeps a copy of its own for the process after this one.
-        self.leave(name, &listener);
-        Some(listener)
-    }
-
-    fn leave(&mut self, name: &str, listener: &TcpListener) {
-        if let Ok(copy) = listener.as_fd().try_clone_to_owned() {
-            self.fds.add(name.to_owned(), copy.as_raw_fd());
-            lock(self.kept).push(copy);
+impl EdgeService {
+    /// Tells systemd's watchdog that every worker still turns its rounds. In a drain there is
+    /// nothing to see: its own deadline holds.
+    async fn reassure(&self, pause: Duration, mut shutdown: ShutdownWatch) {
+        let mut seen = Vec::new();
+        loop {
+            let rounds = lock(&self.life).as_ref().map(|life| life.running.rounds());
+            let turning = match &rounds {
+                None => true,
+                Some(rounds) => rounds.iter().zip(&seen).all(|(now, before)| now != before),
+            };
+            if turning {
+                notify::alive();
+            }
+            seen = rounds.unwrap_or_default();
+            tokio::select! {
+                _ = shutdown.changed() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
         }
     }
 }
 
-/// Ends the process when it is told to, or when it could not start.
+/// Ends the process when it is told to, when another one has taken over, or when it could not
+/// start.
 struct Signals {
-    running: Arc<Mutex<Option<Running>>>,
-    kept: Kept,
+    life: Arc<Mutex<Option<Life>>>,
     failure: watch::Receiver<bool>,
 }
 
@@ -149,29 +202,92 @@ impl ShutdownSignalWatch for Signals {
         let mut failure = self.failure.clone();
         tokio::select! {
             () = told_to_stop() => {}
+            () = self.succeeded() => {}
             _ = failure.wait_for(|failed| *failed) => {}
         }
-        let running = lock(&self.running).take();
-        if let Some(running) = running {
-            tracing::info!("draining");
-            // Nobody inherits: whoever connects from now on has to be refused, not left to wait.
-            lock(&self.kept).clear();
+        let life = lock(&self.life).take();
+        if let Some(Life { running, succession, .. }) = life {
+            if running.is_succeeded() {
+                tracing::info!("draining: another process serves");
+            } else {
+                tracing::info!("draining");
+                notify::stopping();
+            }
             // Draining waits for threads; this runtime has nothing else to do.
             running.stop();
+            succession.finish();
         }
         ShutdownSignal::FastShutdown
     }
 }
 
+impl Signals {
+    /// Waits until another process has taken over, and starts one when asked to by SIGUSR2.
+    async fn succeeded(&self) {
+        let Some(mut asked) = receive(SignalKind::user_defined2()) else {
+            return std::future::pending().await;
+        };
+        loop {
+            let succession = lock(&self.life).as_ref().map(|life| life.succession.clone());
+            let taken = async {
+                match &succession {
+                    Some(succession) => {
+                        let mut taken = succession.watch();
+                        let _ = taken.wait_for(Option::is_some).await;
+                    }
+                    None => tokio::time::sleep(START_LOOK).await,
+                }
+            };
+            tokio::select! {
+                () = taken => if succession.is_some() { return },
+                _ = asked.recv() => self.start_successor(),
+            }
+        }
+    }
+
+    fn start_successor(&self) {
+        let life = lock(&self.life);
+        let Some(life) = life.as_ref().filter(|life| life.can_upgrade) else {
+            tracing::error!("no upgrade: it needs `gateway.run_dir`, and a process that serves");
+            return;
+        };
+        let succession = life.succession.clone();
+        let thread = std::thread::Builder::new().name("upgrade-start".to_owned());
+        let spawned = thread.spawn(move || {
+            succession.start_successor(|outcome| {
+                if let Err(why) = outcome {
+                    tracing::error!(why, "no upgrade; this process goes on");
+                }
+            });
+        });
+        if let Err(error) = spawned {
+            tracing::error!(%error, "no upgrade; this process goes on");
+        }
+    }
+}
+
+/// How often it is looked whether the start is over.
+const START_LOOK: Duration = Duration::from_millis(20);
+
+fn receive(kind: SignalKind) -> Option<Signal> {
+    let signal = signal(kind);
+    if let Err(error) = &signal {
+        tracing::error!(%error, ?kind, "this signal can't be received");
+    }
+    signal.ok()
+}
+
 async fn told_to_stop() {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        tracing::error!("signals can't be received; end the process by force");
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
+    let [terminate, interrupt, quit] = kinds.map(receive);
+    let (Some(mut terminate), Some(mut interrupt), Some(mut quit)) = (terminate, interrupt, quit)
+    else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        _ = quit.recv() => {}
     }
 }
 

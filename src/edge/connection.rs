@@ -151,10 +151,11 @@ where
         .max_headers(limits.head_fields_max + 8)
         .max_buf_size(limits.head_bytes_max.max(64 * 1024) * 2)
         .serve_connection(guard, service_fn(move |request| serve(&server, request)));
-    let watch = Watch::new(limits);
-    let end = drive(&link, watch, |cx, leave| {
+    let watch = Watch::new(&link, limits);
+    let end = drive(&link, watch, |cx, goodbye| {
         let mut connection = Pin::new(&mut connection);
-        if leave {
+        // There is no word for it between two requests: the next answer announces the close.
+        if goodbye == Some(Goodbye::Now) {
             connection.as_mut().graceful_shutdown();
         }
         connection.poll_without_shutdown(cx).map(|_| ())
@@ -188,9 +189,10 @@ where
     let mut connection = pin!(connection);
     let resets_max = limits.h2_resets_max;
     let counter = link.clone();
-    let watch = Watch::new(limits);
-    drive(&link, watch, |cx, leave| {
-        if leave {
+    let watch = Watch::new(&link, limits);
+    drive(&link, watch, |cx, goodbye| {
+        // GOAWAY twice (RFC 9113 section 6.8): streams on their way are still served.
+        if goodbye.is_some() {
             connection.as_mut().graceful_shutdown();
         }
         if counter.resets.get() > resets_max {
@@ -212,19 +214,34 @@ enum End {
     Cut,
 }
 
+/// What a connection is told about its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goodbye {
+    /// The gateway leaves: what comes is still served.
+    Soon,
+    /// It takes nothing new.
+    Now,
+}
+
 /// A connection's deadlines, by what it waits for.
 struct Watch {
     idle: Duration,
     head: Duration,
     age_max: Duration,
+    /// How long it may be quiet once the gateway leaves.
+    quiet: Duration,
+    /// Since when the gateway leaves.
+    leaving: Option<Instant>,
 }
 
 impl Watch {
-    const fn new(limits: &EdgeLimits) -> Self {
+    fn new(link: &Link, limits: &EdgeLimits) -> Self {
         Self {
             idle: limits.idle_timeout,
             head: limits.head_timeout,
             age_max: limits.connection_age_max,
+            quiet: link.worker.hub.snapshot.load().table.gateway.drain_quiet,
+            leaving: None,
         }
     }
 
@@ -236,7 +253,9 @@ impl Watch {
             Phase::Idle | Phase::Head if link.stay.is_over() => (Phase::Idle, Instant::now()),
             Phase::Busy if link.stay.is_over() => (phase, Instant::now() + PARTING),
             Phase::Idle => {
-                (phase, (since + self.idle).min((link.opened + self.age_max).max(since)))
+                let end = (since + self.idle).min((link.opened + self.age_max).max(since));
+                let quiet = self.leaving.map(|leaving| leaving.max(since) + self.quiet);
+                (phase, quiet.map_or(end, |quiet| end.min(quiet)))
             }
             Phase::Head => (phase, since + self.head),
             // The exchange has deadlines of its own; look again when it may be over, or when the
@@ -254,12 +273,12 @@ impl Watch {
 /// comes in pieces: a request that arrives whole costs no timer.
 async fn drive(
     link: &Rc<Link>,
-    watch: Watch,
-    mut poll_connection: impl FnMut(&mut std::task::Context<'_>, bool) -> Poll<()>,
+    mut watch: Watch,
+    mut poll_connection: impl FnMut(&mut std::task::Context<'_>, Option<Goodbye>) -> Poll<()>,
 ) -> End {
     let mut timer = pin!(sleep(watch.idle.min(watch.age_max)));
     let mut leaving = pin!(link.worker.hub.leaving());
-    let (mut left, mut heard, mut over) = (false, false, false);
+    let (mut heard, mut over) = (false, false);
     poll_fn(|cx| {
         if !heard {
             heard = true;
@@ -270,12 +289,15 @@ async fn drive(
             over = true;
             timer.as_mut().reset(Instant::now() + PARTING);
         }
-        let leave = !left && (out || leaving.as_mut().poll(cx).is_ready());
-        left |= leave;
-        if poll_connection(cx, leave).is_ready() {
+        let leaves = watch.leaving.is_none() && leaving.as_mut().poll(cx).is_ready();
+        if leaves {
+            watch.leaving = Some(Instant::now());
+        }
+        let goodbye = if out { Some(Goodbye::Now) } else { leaves.then_some(Goodbye::Soon) };
+        if poll_connection(cx, goodbye).is_ready() {
             return Poll::Ready(End::Closed);
         }
-        if link.progress.take_hurry() {
+        if link.progress.take_hurry() || leaves {
             timer.as_mut().reset(watch.deadline(link).1);
         }
         look_at_timer(link, &watch, timer.as_mut(), cx, &mut poll_connection)
@@ -288,13 +310,13 @@ fn look_at_timer(
     watch: &Watch,
     mut timer: Pin<&mut Sleep>,
     cx: &mut std::task::Context<'_>,
-    poll_connection: &mut impl FnMut(&mut std::task::Context<'_>, bool) -> Poll<()>,
+    poll_connection: &mut impl FnMut(&mut std::task::Context<'_>, Option<Goodbye>) -> Poll<()>,
 ) -> Poll<End> {
     while timer.as_mut().poll(cx).is_ready() {
         let (phase, deadline) = watch.deadline(link);
         if phase == Phase::Busy
             && Instant::now() >= link.opened + watch.age_max
-            && poll_connection(cx, true).is_ready()
+            && poll_connection(cx, Some(Goodbye::Now)).is_ready()
         {
             // It takes nothing new: HTTP/2 could carry a next stream before the last one ends.
             return Poll::Ready(End::Closed);
@@ -308,7 +330,7 @@ fn look_at_timer(
             Phase::Head => Poll::Ready(End::HeadLate),
             Phase::Idle | Phase::Busy => {
                 // Between two requests there is nothing to lose: say goodbye properly.
-                let _ = poll_connection(cx, true);
+                let _ = poll_connection(cx, Some(Goodbye::Now));
                 Poll::Ready(if phase == Phase::Idle { End::Closed } else { End::Cut })
             }
         };

@@ -22,7 +22,7 @@ use super::forward::{Fate, Way};
 use super::guard::Progress;
 use super::guests::Stay;
 use super::hub::Stage;
-use super::worker::Worker;
+use super::worker::{Unfinished, Worker};
 use crate::answer::{Answer, Manner};
 use crate::callers::Peer;
 use crate::exchange::{Entropy, Setting, correlation_for_the_answer, exchange};
@@ -123,7 +123,8 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
     let body = TimedBody { incoming, deadline: link.body_timeout };
     let mut answer = exchange(setting, &head, body, &mut entry.record).await;
     let old = started.saturating_duration_since(link.opened) > link.age_max;
-    answer.close |= old || stage != Stage::Serving || link.stay.is_over();
+    // Asked again: the drain may have begun meanwhile, and this is the last chance to say so.
+    answer.close |= old || worker.hub.stage().is_leaving() || link.stay.is_over();
     if head.version < Version::HTTP_2 {
         answer.announce_close();
     } else if head.method == http::Method::HEAD {
@@ -233,8 +234,10 @@ impl Drop for Served {
         }
         let Some(exchange) = exchange else { return };
         if self.fate.is_sent() && self.link.worker.alive.load(Ordering::Relaxed) {
+            let unfinished = Unfinished::new(self.link.worker.clone());
             tokio::task::spawn_local(async move {
                 exchange.await;
+                drop(unfinished);
             });
         }
     }

@@ -1,7 +1,7 @@
 //! The hub: what all workers of a process share.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -27,12 +27,21 @@ use crate::snapshot::Snapshot;
 pub enum Stage {
     /// Everything is served.
     Serving,
+    /// Everything is still served, but `/readyz` says no: load balancers look elsewhere.
+    Unready,
     /// No new connections; requests on open ones are served and their connections closed.
     Leaving,
     /// What still arrives is refused; what is under way may still end.
     Refusing,
     /// The workers end, whatever is open.
     Over,
+}
+
+impl Stage {
+    /// Whether nothing new is accepted any more.
+    pub(super) const fn is_leaving(self) -> bool {
+        !matches!(self, Self::Serving | Self::Unready)
+    }
 }
 
 /// What all workers share.
@@ -64,6 +73,8 @@ pub(super) struct Hub {
     pub hands: Hands,
     /// Connections by where they come from.
     pub doors: Doors,
+    /// Another process has the listening sockets now: they live on when this one lets go.
+    pub handed_over: Arc<AtomicBool>,
     stage: AtomicU8,
     stage_changed: Notify,
 }
@@ -92,6 +103,7 @@ impl Hub {
             meters: Meters::new(workers),
             hands: Hands::new(workers),
             doors: Doors::default(),
+            handed_over: Arc::default(),
             stage: AtomicU8::new(0),
             stage_changed: Notify::new(),
         }
@@ -101,8 +113,9 @@ impl Hub {
     pub(super) fn stage(&self) -> Stage {
         match self.stage.load(Ordering::Acquire) {
             0 => Stage::Serving,
-            1 => Stage::Leaving,
-            2 => Stage::Refusing,
+            1 => Stage::Unready,
+            2 => Stage::Leaving,
+            3 => Stage::Refusing,
             _ => Stage::Over,
         }
     }
@@ -111,9 +124,10 @@ impl Hub {
     pub(super) fn advance(&self, stage: Stage) {
         let number = match stage {
             Stage::Serving => 0,
-            Stage::Leaving => 1,
-            Stage::Refusing => 2,
-            Stage::Over => 3,
+            Stage::Unready => 1,
+            Stage::Leaving => 2,
+            Stage::Refusing => 3,
+            Stage::Over => 4,
         };
         self.stage.fetch_max(number, Ordering::AcqRel);
         self.stage_changed.notify_waiters();
@@ -123,7 +137,7 @@ impl Hub {
     pub(super) async fn leaving(&self) {
         loop {
             let changed = self.stage_changed.notified();
-            if self.stage() != Stage::Serving {
+            if self.stage().is_leaving() {
                 return;
             }
             changed.await;

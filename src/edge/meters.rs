@@ -89,6 +89,8 @@ pub(super) struct WorkerMeters {
     pub handshakes_resumed: AtomicU64,
     /// TLS handshakes that ended well.
     pub handshakes: AtomicU64,
+    /// How often the worker has tidied up: a sign of life, for the watchdog alone.
+    pub rounds: AtomicU64,
 }
 
 /// The meters of all workers.
@@ -110,6 +112,11 @@ impl Meters {
     /// The sum of one counter over all workers.
     pub(super) fn sum(&self, counter: impl Fn(&WorkerMeters) -> &AtomicU64) -> u64 {
         self.0.iter().map(|worker| counter(worker).load(Ordering::Relaxed)).sum()
+    }
+
+    /// One counter of each worker.
+    pub(super) fn each(&self, counter: impl Fn(&WorkerMeters) -> &AtomicU64) -> Vec<u64> {
+        self.0.iter().map(|worker| counter(worker).load(Ordering::Relaxed)).collect()
     }
 
     /// The sum of all counts over all workers.

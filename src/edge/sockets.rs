@@ -2,23 +2,17 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
+use super::estate::{Estate, admin_name, worker_name};
 use super::worker::Ear;
 use super::{StartError, worker_count};
 use crate::routes::Gateway;
 
 /// Connections that may wait to be accepted, for each socket.
 const BACKLOG: i32 = 4096;
-
-/// Sockets kept by an earlier process, by name; and where new ones are left for a later one.
-pub(crate) trait Inheritance {
-    /// The socket of that name, if there is one.
-    fn take(&mut self, name: &str) -> Option<TcpListener>;
-    /// Leaves a socket for whoever comes next.
-    fn leave(&mut self, name: &str, listener: &TcpListener);
-}
 
 /// All sockets of a gateway.
 #[derive(Debug)]
@@ -34,42 +28,40 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// Binds what was not inherited.
+    /// Binds what was not inherited, and keeps copies of all for whoever comes next.
+    ///
+    /// The admin listener comes first: it alone can't be bound twice, so a second process that is
+    /// started by mistake ends there, before clients connect to it.
     ///
     /// # Errors
     /// [`StartError`] names the address.
-    pub(crate) fn bind(
-        gateway: &Gateway,
-        mut inheritance: Option<&mut dyn Inheritance>,
-    ) -> Result<Self, StartError> {
+    pub(crate) fn bind(gateway: &Gateway, estate: &Estate) -> Result<Self, StartError> {
         let workers = worker_count(gateway)
             .map_err(|error| StartError::new("the number of cores is unknown", error))?;
+        let wanted = gateway.admin.address;
+        let admin = obtain(&admin_name(wanted), wanted, false, estate)?;
+        let admin_address = local(&admin, wanted)?;
         let mut addresses = Vec::new();
         let mut ears: Vec<Vec<Ear>> = (0..workers).map(|_| Vec::new()).collect();
         for listen in &gateway.listen {
             let mut address = listen.address;
             for (number, own) in ears.iter_mut().enumerate() {
-                let name = format!("{}#{number}", listen.address);
-                let listener = obtain(&name, address, true, &mut inheritance)?;
+                let name = worker_name(listen.address, number);
+                let listener = obtain(&name, address, true, estate)?;
                 // The first socket settles a port that the table leaves open (0).
                 address = local(&listener, address)?;
                 own.push(Ear { listener, tls: listen.tls });
             }
+            let surplus = estate.take_surplus(listen.address);
+            for (number, listener) in surplus.into_iter().enumerate() {
+                if let Some(own) = ears.get_mut(number % workers) {
+                    own.push(Ear { listener, tls: listen.tls });
+                }
+            }
             addresses.push(address);
         }
-        let wanted = gateway.admin.address;
-        let admin = obtain(&format!("{wanted}#admin"), wanted, false, &mut inheritance)?;
-        let admin_address = local(&admin, wanted)?;
+        estate.forget_the_rest();
         Ok(Self { addresses, ears, admin, admin_address })
-    }
-
-    /// The names of all sockets of a gateway, as [`Inheritance`] knows them.
-    pub(crate) fn names(gateway: &Gateway) -> Vec<String> {
-        let workers = worker_count(gateway).unwrap_or(1);
-        let of_workers = gateway.listen.iter().flat_map(|listen| {
-            (0..workers).map(move |number| format!("{}#{number}", listen.address))
-        });
-        of_workers.chain([format!("{}#admin", gateway.admin.address)]).collect()
     }
 }
 
@@ -77,16 +69,14 @@ fn obtain(
     name: &str,
     address: SocketAddr,
     shared: bool,
-    inheritance: &mut Option<&mut dyn Inheritance>,
+    estate: &Estate,
 ) -> Result<TcpListener, StartError> {
-    if let Some(listener) = inheritance.as_mut().and_then(|old| old.take(name)) {
+    if let Some(listener) = estate.take(name) {
         return Ok(listener);
     }
     let listener = bind(address, shared)
         .map_err(|error| StartError::new(format!("{address} can't be listened on"), error))?;
-    if let Some(inheritance) = inheritance {
-        inheritance.leave(name, &listener);
-    }
+    estate.keep(name, &listener);
     Ok(listener)
 }
 
@@ -98,6 +88,28 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Lets the kernel drop every segment that asks for a new connection, while those that are half way
+/// go on. Whoever is dropped asks again after a second, and is refused then. Says whether it works
+/// here; it must never be asked for of a socket that another process goes on with.
+pub(super) fn refuse_beginners<S: AsFd>(listener: &S) -> bool {
+    // In classic BPF, on the TCP header: flags & (SYN | ACK) == SYN drops, all else passes.
+    const FLAGS_AT: u32 = 13;
+    const SYN: u32 = 0x02;
+    const SYN_ACK: u32 = 0x12;
+    let (load, and) = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, libc::BPF_ALU | libc::BPF_AND);
+    let (equal, answer) = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::BPF_RET);
+    let step = |code: u32, jt, jf, k| SockFilter::new(code as u16, jt, jf, k);
+    SockRef::from(listener)
+        .attach_filter(&[
+            step(load, 0, 0, FLAGS_AT),
+            step(and, 0, 0, SYN_ACK),
+            step(equal, 0, 1, SYN),
+            step(answer, 0, 0, 0),
+            step(answer, 0, 0, u32::MAX),
+        ])
+        .is_ok()
 }
 
 fn local(listener: &TcpListener, wanted: SocketAddr) -> Result<SocketAddr, StartError> {

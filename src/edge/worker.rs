@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout_at};
 
 use super::access_log::LogBuffer;
 use super::clock::Stamp;
@@ -25,6 +25,7 @@ use super::guests::Guests;
 use super::hands::Handed;
 use super::hub::{Door, Hub, Stage};
 use super::meters::WorkerMeters;
+use super::sockets;
 
 /// How often a worker flushes its lines and sweeps its idle connections.
 const TICK: Duration = Duration::from_millis(200);
@@ -32,6 +33,8 @@ const TICK: Duration = Duration::from_millis(200);
 const FORGET_TICKS: u32 = 300;
 /// How long accepting rests when the process has no descriptors left: no spin, no lost listener.
 const ACCEPT_REST: Duration = Duration::from_millis(20);
+/// How long a listener that closes waits for handshakes of TCP that have begun.
+const CLOSING: Duration = Duration::from_millis(100);
 /// How often a leaving worker looks whether it is done.
 const LEAVE_TICK: Duration = Duration::from_millis(10);
 
@@ -47,6 +50,26 @@ pub(super) struct Worker {
     /// False once its tasks are about to be dropped.
     pub(super) alive: AtomicBool,
     handshakes: Cell<usize>,
+    /// Listeners that are not closed yet.
+    listening: Cell<usize>,
+    /// Exchanges that go on without their caller.
+    unfinished: Cell<usize>,
+}
+
+/// An exchange that goes on though its caller left; a drain waits until it is dropped.
+pub(super) struct Unfinished(Rc<Worker>);
+
+impl Unfinished {
+    pub(super) fn new(worker: Rc<Worker>) -> Self {
+        worker.unfinished.set(worker.unfinished.get() + 1);
+        Self(worker)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.unfinished.set(self.0.unfinished.get().saturating_sub(1));
+    }
 }
 
 /// One worker's listening socket.
@@ -78,6 +101,8 @@ pub(super) fn spawn(number: usize, hub: Arc<Hub>, ears: Vec<Ear>) -> io::Result<
             guests: Guests::new(),
             alive: AtomicBool::new(true),
             handshakes: Cell::new(0),
+            listening: Cell::new(0),
+            unfinished: Cell::new(0),
             hub,
         });
         let tasks = LocalSet::new();
@@ -99,19 +124,21 @@ impl Worker {
     }
 
     async fn run(self: Rc<Self>, ears: Vec<Ear>) {
+        self.listening.set(ears.len());
         for ear in ears {
             let worker = self.clone();
             tokio::task::spawn_local(async move {
                 if let Err(error) = worker.clone().accept(ear).await {
                     tracing::error!(worker = worker.number, %error, "a listener failed");
                 }
+                worker.listening.set(worker.listening.get().saturating_sub(1));
             });
         }
         let worker = self.clone();
         tokio::task::spawn_local(async move { worker.take_handed().await });
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.hub.stage() == Stage::Serving {
+        while !self.hub.stage().is_leaving() {
             tokio::select! {
                 _ = ticks.tick() => {
                     self.tidy();
@@ -120,20 +147,22 @@ impl Worker {
                 () = self.hub.leaving() => {}
             }
         }
-        while self.is_needed() && self.hub.stage() != Stage::Over {
+        while self.is_busy() && self.hub.stage() != Stage::Over {
             sleep(LEAVE_TICK).await;
             self.log.flush();
         }
     }
 
-    /// Whether it has connections.
-    fn is_needed(&self) -> bool {
+    /// Whether a drain has something to wait for.
+    fn is_busy(&self) -> bool {
         // What is handed to it counts already; see `Hands::hand`.
         std::sync::atomic::fence(Ordering::SeqCst);
-        self.hub.hands.connections(self.number) > 0
+        let connections = self.hub.hands.connections(self.number);
+        self.listening.get() + connections + self.unfinished.get() > 0
     }
 
     fn tidy(&self) {
+        self.meters().rounds.fetch_add(1, Ordering::Relaxed);
         self.log.flush();
         let snapshot = self.hub.snapshot.load();
         if self.number == 0 {
@@ -158,7 +187,7 @@ impl Worker {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = self.hub.leaving() => return self.let_in_the_last(listener, ear.tls),
+                () = self.hub.leaving() => return self.let_in_the_last(listener, ear.tls).await,
             };
             match accepted {
                 Ok((socket, from)) => self.seat(socket, from, ear.tls),
@@ -180,7 +209,7 @@ impl Worker {
             return self.let_in(socket, from, tls);
         }
         let Ok(socket) = socket.into_std() else { return };
-        let is_serving = || self.hub.stage() == Stage::Serving;
+        let is_serving = || !self.hub.stage().is_leaving();
         if let Err(handed) = hands.hand(best, Handed { socket, from, tls }, is_serving) {
             hands.enter(self.number);
             self.let_in_handed(handed);
@@ -203,12 +232,25 @@ impl Worker {
         }
     }
 
-    /// Lets in who has connected and waits: a listener that closes resets them.
-    fn let_in_the_last(
+    /// Lets in who has connected already, or is about to; then the listener closes.
+    ///
+    /// Who has not begun is refused when it is closed. Who was half way would be reset, so nobody
+    /// new may begin while those who have come to their end.
+    async fn let_in_the_last(
         self: &Rc<Self>,
         listener: tokio::net::TcpListener,
         tls: bool,
     ) -> io::Result<()> {
+        let handed_over = self.hub.handed_over.load(Ordering::Acquire);
+        if !handed_over && sockets::refuse_beginners(&listener) {
+            let end = tokio::time::Instant::now() + CLOSING;
+            while let Ok(accepted) = timeout_at(end, listener.accept()).await {
+                if let Ok((socket, from)) = accepted {
+                    self.hub.hands.enter(self.number);
+                    self.let_in(socket, from, tls);
+                }
+            }
+        }
         // The kernel is asked, not tokio: its readiness may lag behind.
         let listener = listener.into_std()?;
         while let Ok((socket, from)) = listener.accept() {

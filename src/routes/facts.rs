@@ -88,6 +88,9 @@ impl Facts {
             access_log,
             insecure_header_identity,
             drain_timeout,
+            drain_delay,
+            drain_quiet,
+            run_dir,
             watch,
         } = gateway;
         let mut facts = Self::default();
@@ -99,6 +102,9 @@ impl Facts {
         facts.show("insecure_header_identity", insecure_header_identity);
         facts.maybe("workers", *workers);
         facts.time("drain_timeout", *drain_timeout);
+        facts.time("drain_delay", *drain_delay);
+        facts.time("drain_quiet", *drain_quiet);
+        facts.maybe("run_dir", run_dir.as_ref().map(|folder| folder.display()));
         match watch {
             Watch::Off => facts.show("watch", "off"),
             Watch::Every(interval) => facts.time("watch", *interval),

@@ -5,15 +5,20 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use super::grammar;
 use super::page::{At, Wrong};
 use super::reader::Reader;
 use super::reference;
-use super::table::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, Watch};
+use super::table::{
+    AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, SOCKETS_MAX, Watch,
+};
 
 /// Most listening sockets.
 const LISTENERS_MAX: usize = 32;
+/// The longest name of the folder for the upgrade socket: a socket's whole path has at most 107.
+const RUN_DIR_BYTES_MAX: usize = 80;
 /// Where the admin listener is when nothing is said: loopback.
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9443);
 /// How often files are looked at when nothing is said.
@@ -27,19 +32,25 @@ pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
     let admin = read_admin(&section, &listen);
     let tls = read_tls(&section, &listen);
     let header_identity = section.flag("insecure_header_identity");
+    let workers = section.count("workers").and_then(|count| u32::try_from(count.value).ok());
+    let workers = workers.and_then(NonZeroU32::new);
+    let run_dir = read_run_dir(&section);
+    if run_dir.is_some() {
+        check_sockets(&section, workers, listen.len());
+    }
     check_identity(&section, &listen, tls.as_ref(), header_identity);
     Some(Gateway {
         listen: listen.into_iter().map(|listen| listen.value).collect(),
         admin,
-        workers: section
-            .count("workers")
-            .and_then(|count| u32::try_from(count.value).ok())
-            .and_then(NonZeroU32::new),
+        workers,
         tls,
         limits: read_limits(&section),
         access_log: read_access_log(&section),
         insecure_header_identity: header_identity,
         drain_timeout: section.time_or_default("drain_timeout"),
+        drain_delay: section.time_or_default("drain_delay"),
+        drain_quiet: section.time_or_default("drain_quiet"),
+        run_dir,
         watch: section
             .parse("watch", grammar::parse_watch)
             .map_or(Watch::Every(WATCH_DEFAULT), |watch| watch.value),
@@ -54,6 +65,36 @@ pub fn admin_address(text: &str) -> Option<SocketAddr> {
         None => Some(ADMIN_DEFAULT),
         Some(address) => address.as_str()?.parse().ok(),
     }
+}
+
+/// Reports more sockets than a successor takes.
+fn check_sockets(section: &Reader<'_>, workers: Option<NonZeroU32>, listeners: usize) {
+    let workers = workers.map_or(1, |workers| workers.get() as usize);
+    let sockets = workers * listeners + 1;
+    if sockets > SOCKETS_MAX {
+        let what = format!(
+            "{workers} workers on {listeners} listeners make {sockets} sockets with the admin's: \
+             too many to hand over"
+        );
+        let right = format!("at most {SOCKETS_MAX}, or no `run_dir`");
+        section.page.error(section.key_span("workers"), Wrong::new(what).right(right));
+    }
+}
+
+fn read_run_dir(section: &Reader<'_>) -> Option<PathBuf> {
+    let folder = section.parse("run_dir", |name| {
+        let folder = section.page.directory().join(name);
+        let bytes = folder.as_os_str().len();
+        if name.is_empty() {
+            Err(Wrong::new("`run_dir` is empty").right("a folder name"))
+        } else if bytes > RUN_DIR_BYTES_MAX {
+            let what = format!("`run_dir` has {bytes} bytes with the folder of this file");
+            Err(Wrong::new(what).right(format!("at most {RUN_DIR_BYTES_MAX}: it holds a socket")))
+        } else {
+            Ok(folder)
+        }
+    });
+    folder.map(|folder| folder.value)
 }
 
 fn read_listeners(section: &Reader<'_>) -> Vec<At<Listen>> {

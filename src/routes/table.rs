@@ -8,7 +8,9 @@ mod maintenance;
 mod target;
 
 pub use dialect::{Dialect, Override, Translation};
-pub use gateway::{AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, Watch};
+pub use gateway::{
+    AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, SOCKETS_MAX, Watch,
+};
 pub use maintenance::{Maintenance, WEEK_S, Window};
 pub use target::{
     Breaker, Origin, Paths, Probe, Scheme, Target, TargetStatus, TargetTls, Timeouts, UpstreamHttp,

@@ -1,5 +1,6 @@
 //! CONTRACT 4.6: a gateway that leaves finishes what it began, and says so to who comes late.
 
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::Duration;
 
 use corgate::edge::Stage;
@@ -70,10 +71,60 @@ fn connections_that_wait_are_closed_when_the_gateway_leaves() {
     wires[1].answer().good();
     wires[2].send(&Ask::token().bytes()[..100]);
     world.running().refuse();
-    for wire in &mut wires {
-        wire.is_closed();
-    }
+    wires[0].is_closed();
+    wires[1].is_closed();
+    // A request that has begun is waited for, as long as its head may take.
+    wires[2].refused_for_good(408, "invalid_request", "request timed out");
     world.bank_heard(1);
+}
+
+#[test]
+fn a_request_on_its_way_when_the_drain_begins_is_served_and_told_of_the_end() {
+    let mut world = Setup::new().gateway("drain_quiet = \"10s\"\ndrain_timeout = \"15s\"").start();
+    let mut wire = world.wire();
+    wire.send(Ask::token().bytes());
+    let answer = wire.answer().good();
+    assert_eq!(answer.header("connection"), None);
+    let (address, end) = (world.address(0), world.stop_meanwhile());
+    // It was idle when the drain began, and nothing has told it so.
+    until("nobody is let in", || std::net::TcpStream::connect(address).is_err().then_some(()));
+    wire.send(Ask::token().bytes());
+    wire.answer().good().says("connection", "close");
+    wire.is_closed();
+    end.join().unwrap();
+    world.bank_heard(2);
+}
+
+#[test]
+fn a_gateway_that_is_unready_still_serves_until_the_delay_is_over() {
+    let mut world = Setup::new().gateway("drain_delay = \"2s\"").start();
+    let admin = world.running().admin;
+    let ready = move || {
+        let mut client = corgate::sim::client::Client::plain(admin);
+        let request = http::Request::get("/readyz").body(bytes::Bytes::new()).unwrap();
+        crate::world::wait(client.call(request)).map(|answer| answer.status().as_u16()).ok()
+    };
+    assert_eq!(ready(), Some(200));
+    let mut late = world.client(Http::One, 1);
+    let started = now();
+    let end = world.stop_meanwhile();
+    until("it is unready", || (ready() == Some(503)).then_some(()));
+    let answer = late.call(Ask::token()).good();
+    assert_eq!(answer.header("connection"), None);
+    drop(late);
+    end.join().unwrap();
+    assert!(started.elapsed() >= Duration::from_secs(2));
+}
+
+#[test]
+fn a_call_whose_client_left_is_finished_before_the_gateway_stops() {
+    let mut world = World::new();
+    let ask = Ask::magic("sim-delay-1000");
+    world.client(Http::One, 1).call_and_leave(ask.clone(), Duration::from_millis(300));
+    until("the call at the bank", || (world.bank.requests().len() == 1).then_some(()));
+    world.stop();
+    let line = world.line(|line| line["client_gone"] == true);
+    assert_eq!(line["provider_status"], 200, "{line}");
 }
 
 #[test]
@@ -105,4 +156,41 @@ fn a_call_that_never_ends_is_cut_at_the_drain_timeout() {
     assert!(hanging.join().unwrap());
     let gone = world.lines().into_iter().find(|line| line["status"] == 499).unwrap();
     assert_eq!(gone["client_gone"], true);
+}
+
+#[test]
+fn who_connects_while_the_listener_closes_is_served_or_refused_and_never_reset() {
+    let ask = Ask::token();
+    for _ in 0..3 {
+        let gateway = "insecure_plain_listen = \"127.0.0.1:0\"\nworkers = 2";
+        let mut world = Setup::new().gateway(gateway).start();
+        let address = world.address(1);
+        let bytes = ask.bytes();
+        let hasty = || {
+            let mut served = 0;
+            loop {
+                let mut stream = match std::net::TcpStream::connect(address) {
+                    Ok(stream) => stream,
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => return served,
+                    Err(error) => panic!("neither served nor refused: {error}"),
+                };
+                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                stream.write_all(&bytes).unwrap();
+                let mut head = [0; 12];
+                let read = stream.read_exact(&mut head);
+                read.unwrap_or_else(|error| panic!("connected, and then: {error}"));
+                // Nobody is known on a plain listener: 401.
+                assert_eq!(&head, b"HTTP/1.1 401");
+                served += 1;
+            }
+        };
+        std::thread::scope(|threads| {
+            let hasty: Vec<_> = (0..6).map(|_| threads.spawn(hasty)).collect();
+            world.counts_at_least("corgate_connections_total", 50);
+            world.stop();
+            for client in hasty {
+                assert!(client.join().unwrap() > 0);
+            }
+        });
+    }
 }

@@ -339,7 +339,7 @@ fn a_stranger_without_an_entry_keeps_its_connection() {
 fn a_revoked_client_resumes_in_vain_over_either_version_of_tls() {
     for version in rustls::ALL_VERSIONS {
         let world = with_list();
-        let config = Arc::new(client_config_of(2, &[version]));
+        let config = Arc::new(client_config_of(identity(2), &[version]));
         let shake = || {
             let ask = Ask::token().client(&client_id(2));
             Shake::make(&world, &config, &ask).map(|shake| (shake.kind, shake.answered))

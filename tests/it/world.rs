@@ -8,6 +8,7 @@ mod bank;
 mod foreign;
 mod notes;
 mod pki;
+mod program;
 mod setup;
 
 use std::future::{Future, pending};
@@ -31,6 +32,7 @@ pub(crate) use self::notes::Notes;
 pub(crate) use self::pki::{
     client_config, client_config_of, client_id, entry, identity, pki, tls_of,
 };
+pub(crate) use self::program::Program;
 pub(crate) use self::setup::Setup;
 use crate::answer::{Answer, Correlation};
 use crate::ask::{Ask, Http};
@@ -94,6 +96,12 @@ impl World {
     /// Stops the gateway before the world's end, as a signal would.
     pub(crate) fn stop(&mut self) {
         self.running.take().expect("stopped twice").stop();
+    }
+
+    /// The same, while the test goes on.
+    pub(crate) fn stop_meanwhile(&mut self) -> std::thread::JoinHandle<()> {
+        let running = self.running.take().expect("stopped twice");
+        std::thread::spawn(move || running.stop())
     }
 
     pub(crate) fn running(&self) -> &Running {
@@ -201,6 +209,13 @@ impl World {
     pub(crate) fn counts(&self, series: &str, count: u64) {
         let what = format!("{series} = {count}");
         until(&what, || (self.metric(series) == count).then_some(()));
+    }
+
+    /// Waits until a counter has come so far.
+    #[track_caller]
+    pub(crate) fn counts_at_least(&self, series: &str, count: u64) {
+        let what = format!("{series} >= {count}");
+        until(&what, || (self.metric(series) >= count).then_some(()));
     }
 
     /// The access lines so far. A worker hands them out at its ticks.

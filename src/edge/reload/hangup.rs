@@ -3,6 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Cause, Reloader, Task};
+use crate::edge::notify;
 
 /// Asks for a reload at each SIGHUP, for as long as the process lives.
 pub(in crate::edge) async fn reload_on_hangup(reloader: Reloader) {
@@ -11,9 +12,12 @@ pub(in crate::edge) async fn reload_on_hangup(reloader: Reloader) {
         return;
     };
     while hangups.recv().await.is_some() {
-        // What comes of it is logged, and nobody waits for more.
-        if let Err(error) = reloader.ask(Task::Reload, Cause::Signal) {
-            tracing::error!(?error, "no reload");
+        notify::reloading();
+        match reloader.ask(Task::Reload, Cause::Signal) {
+            // What comes of it is logged; systemd waits for no more than its end.
+            Ok(report) => drop(report.await),
+            Err(error) => tracing::error!(?error, "no reload"),
         }
+        notify::ready();
     }
 }

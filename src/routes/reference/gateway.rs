@@ -48,6 +48,26 @@ pub(in crate::routes) static GATEWAY: Section = Section {
         ),
         Row::count("workers", None, 1, 1_024, "Worker threads; one for each core if left out."),
         Row::time("drain_timeout", 30_000, 100, 3_600_000, "How long a drain may take."),
+        Row::time(
+            "drain_delay",
+            0,
+            0,
+            600_000,
+            "From unready to the end of accepting, so that load balancers see it in between.",
+        ),
+        Row::time(
+            "drain_quiet",
+            1_000,
+            10,
+            60_000,
+            "How long a connection may be quiet in a drain before it is closed.",
+        ),
+        Row::other(
+            "run_dir",
+            "folder name",
+            "",
+            "A private folder for the upgrade socket, made if it is not there. No upgrade without.",
+        ),
         Row::other(
             "watch",
             "duration, 100ms to 1h, or `\"off\"`",

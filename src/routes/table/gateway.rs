@@ -7,6 +7,10 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Most listening sockets of a process that can hand them over: one for each worker and listener,
+/// and the admin listener's.
+pub const SOCKETS_MAX: usize = 4_096;
+
 /// `[gateway]`: what belongs to the process, not to a party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
@@ -26,6 +30,12 @@ pub struct Gateway {
     pub insecure_header_identity: bool,
     /// How long a drain may take before what is left is cut.
     pub drain_timeout: Duration,
+    /// How long everything goes on after `/readyz` says 503, before nothing new is accepted.
+    pub drain_delay: Duration,
+    /// How long a connection may be quiet in a drain before it is closed.
+    pub drain_quiet: Duration,
+    /// The private folder of the upgrade socket; without it there is no upgrade.
+    pub run_dir: Option<PathBuf>,
     /// How changed files are found out.
     pub watch: Watch,
 }
@@ -40,6 +50,7 @@ impl Gateway {
         gateway.admin = running.admin;
         gateway.workers = running.workers;
         gateway.access_log.clone_from(&running.access_log);
+        gateway.run_dir.clone_from(&running.run_dir);
         if self.listen != running.listen {
             // Whether a header is believed was weighed against the new listeners, not these.
             gateway.insecure_header_identity = running.insecure_header_identity;

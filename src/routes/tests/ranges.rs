@@ -146,3 +146,18 @@ fn problems_beyond_the_limit_are_counted() {
     assert_eq!(report.errors(), 1_003);
     assert!(report.to_string().ends_with("1003 errors (803 not shown)\n"));
 }
+
+#[test]
+fn a_run_directory_fits_into_a_sockets_path_and_its_sockets_into_a_hand_over() {
+    let errors = |lines: &str| {
+        let report = super::load_text(&written("gateway", "run_dir", lines)).err();
+        report.map_or_else(String::new, |report| report.to_string())
+    };
+    assert_eq!(errors(&format!("'/{}'", "x".repeat(79))), "");
+    assert!(errors(&format!("'/{}'", "x".repeat(80))).contains("at most 80: it holds a socket"));
+    assert!(errors("''").contains("`run_dir` is empty"));
+    let many = (1..=31).map(|port| format!("'127.0.0.1:{}'", 9_000 + port)).collect::<Vec<_>>();
+    let with = |workers: u32| format!("'run'\nworkers = {workers}\nlisten = [{}]", many.join(", "));
+    assert!(!errors(&with(127)).contains("too many to hand over"));
+    assert!(errors(&with(128)).contains("4097 sockets with the admin's"), "{}", errors(&with(128)));
+}

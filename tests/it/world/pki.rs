@@ -47,15 +47,14 @@ pub(crate) fn tls_of(number: usize) -> ClientTls {
 
 /// The same, for a client library of the test's own.
 pub(crate) fn client_config(number: usize) -> rustls::ClientConfig {
-    client_config_of(number, rustls::ALL_VERSIONS)
+    client_config_of(&shared().clients[number - 1], rustls::ALL_VERSIONS)
 }
 
-/// The same, with these versions of TLS.
+/// The same, for a client that shows this, with these versions of TLS.
 pub(crate) fn client_config_of(
-    number: usize,
+    identity: &Identity,
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> rustls::ClientConfig {
-    let identity = &shared().clients[number - 1];
     let mut roots = rustls::RootCertStore::empty();
     roots.add(pki().hub_ca.cert().clone()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -10,7 +10,7 @@ use corgate::edge::{self, Given};
 use corgate::routes::{self, Colour, Loaded, RouteTable, SystemSources};
 use corgate::sim::bank::Bank;
 
-use super::{Notes, World, bank, entry, notes, pki};
+use super::{Notes, Program, World, bank, entry, notes, pki};
 use crate::ask::{BANK, BASE};
 
 /// What is special about a world. Each text is TOML, for the section of that name.
@@ -140,9 +140,12 @@ impl Setup {
         let place = format!("\"https://127.0.0.1:{}\"", bank.address().port());
         let upstream = self.upstream.as_ref().unwrap_or(&place);
         let client = entry(1, client);
-        let workers = if gateway.contains("workers") { "" } else { "workers = 1" };
         let own_drain = gateway.contains("drain_timeout");
         let drain = if own_drain { "" } else { "drain_timeout = \"2s\"" };
+        // Worlds end often, and some with connections that are open and quiet.
+        let own_quiet = gateway.contains("drain_quiet");
+        let quiet = if own_quiet { "" } else { "drain_quiet = \"50ms\"" };
+        let workers = if gateway.contains("workers") { "" } else { "workers = 1" };
         // A test that changes files says when they are looked at.
         let watch = if gateway.contains("watch") { "" } else { "watch = \"off\"" };
         format!(
@@ -153,6 +156,7 @@ listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 {workers}
 {drain}
+{quiet}
 {watch}
 {gateway}
 [gateway.tls]
@@ -198,6 +202,22 @@ allow_private_addresses = true
         }
         let loaded = routes::load(&file, &SystemSources);
         loaded.map_err(|report| report.render(Colour::Never))
+    }
+
+    /// Starts the program itself, in a process of its own, and the bank if the test brings none.
+    #[track_caller]
+    pub(crate) fn launch(self) -> Program {
+        self.launch_from("true")
+    }
+
+    /// The same, from a shell that was told something before.
+    #[track_caller]
+    pub(crate) fn launch_from(mut self, shell: &str) -> Program {
+        let bank = self.bank.take().unwrap_or_else(bank);
+        let folder = tempfile::tempdir().unwrap();
+        pki().write(folder.path()).unwrap();
+        fs::write(folder.path().join("routes.toml"), self.text(&bank)).unwrap();
+        Program::start(folder, bank, shell)
     }
 
     /// Starts the gateway, and the bank if the test brings none.

@@ -1,0 +1,100 @@
+//! The run directory: the private folder where a process can be asked for its sockets.
+//!
+//! This file decides which folder is private enough: ours, and closed to everybody else. Whoever
+//! can write there could take the listening sockets over. It must not know what is said.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use super::StartError;
+
+/// The name of the upgrade socket in it.
+const SOCKET: &str = "upgrade.sock";
+
+/// A folder that was looked at and is private.
+#[derive(Debug, Clone)]
+pub(super) struct RunDir(PathBuf);
+
+impl RunDir {
+    /// Makes the folder, or looks at the one that is there.
+    ///
+    /// # Errors
+    /// [`StartError`] says why it is not private, or could not be made.
+    pub(super) fn open(folder: &Path) -> Result<Self, StartError> {
+        let shown = folder.display();
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(StartError::new(format!("`run_dir` {shown} can't be made"), error));
+            }
+            _ => {}
+        }
+        let found = folder
+            .symlink_metadata()
+            .map_err(|error| StartError::new(format!("`run_dir` {shown} can't be read"), error))?;
+        let (owner, us) = (found.uid(), rustix::process::geteuid().as_raw());
+        let mode = found.mode() & 0o7777;
+        let wrong = if !found.is_dir() {
+            "it is no folder".to_owned()
+        } else if owner != us {
+            format!("it belongs to user {owner}, and corgate runs as user {us}")
+        } else if mode & 0o077 != 0 {
+            format!("others can reach it: its mode is {mode:04o}, and 0700 would be right")
+        } else {
+            return Ok(Self(folder.to_owned()));
+        };
+        Err(StartError::new(format!("`run_dir` {shown} is not private"), wrong))
+    }
+
+    /// Where the upgrade socket is.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.0.join(SOCKET)
+    }
+
+    /// Where a process makes it, before it takes the place of the one that is there.
+    pub(super) fn new_socket(&self) -> PathBuf {
+        self.0.join(format!("{SOCKET}.{}", std::process::id()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_is_made_for_its_owner_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("run");
+        for _ in 0..2 {
+            RunDir::open(&folder).unwrap();
+            assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_others_can_reach_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        for mode in [0o710, 0o701, 0o777, 0o1777] {
+            fs::set_permissions(place.path(), Permissions::from_mode(mode)).unwrap();
+            let error = RunDir::open(place.path()).unwrap_err().to_string();
+            assert!(error.contains(&format!("{mode:04o}, and 0700")), "{error}");
+        }
+        assert!(RunDir::open(&std::env::temp_dir()).is_err());
+    }
+
+    #[test]
+    fn a_link_or_a_file_is_no_run_directory() {
+        let place = tempfile::tempdir().unwrap();
+        let (link, file) = (place.path().join("link"), place.path().join("file"));
+        symlink(place.path(), &link).unwrap();
+        fs::write(&file, "").unwrap();
+        for path in [link, file] {
+            let error = RunDir::open(&path).unwrap_err().to_string();
+            assert!(error.contains("no folder"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The successor: how the process that serves gives way to the next one.
+//!
+//! This file decides when a hand-over counts: as soon as the successor says that it serves, and
+//! not before. Until then this process accepts and serves as ever, so a successor that never
+//! starts, dies or hangs costs nothing. It must not know how a drain goes.
+
+use std::io;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::estate::Estate;
+use super::handover::{LEAVING, Line, Listening, READY, SPAWN, STARTUP_MAX, TAKE};
+use super::{notify, now};
+
+/// How often a process looks whether the successor that it started is still there.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long a process that is drained waits to tell of its successor.
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// What makes a process take the sockets of the one before it.
+const UPGRADE: &str = "--upgrade";
+
+/// Gives the sockets of a process to its successor. Clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Succession(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    estate: Arc<Estate>,
+    /// Whether somebody else has copies of the sockets: then nothing may be done to them.
+    shared: Arc<AtomicBool>,
+    /// The process that took over.
+    taken: watch::Sender<Option<u32>>,
+    /// One successor at a time, and one that we start.
+    taking: Mutex<()>,
+    starting: Mutex<()>,
+}
+
+impl Succession {
+    /// `shared` is told whether the sockets are also somebody else's.
+    pub(super) fn new(estate: Arc<Estate>, shared: Arc<AtomicBool>) -> Self {
+        let (taken, _) = watch::channel(None);
+        let (taking, starting) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Shared { estate, shared, taken, taking, starting }))
+    }
+
+    /// Tells which process took over, when one did.
+    pub(super) fn watch(&self) -> watch::Receiver<Option<u32>> {
+        self.0.taken.subscribe()
+    }
+
+    /// Listens for a successor, on a thread that ends with the process.
+    ///
+    /// # Errors
+    /// The socket can't take its place, or the thread can't be made.
+    pub(super) fn listen(&self, listening: Listening) -> io::Result<()> {
+        listening.show()?;
+        let succession = self.clone();
+        std::thread::Builder::new().name("upgrade".to_owned()).spawn(move || {
+            loop {
+                match listening.accept() {
+                    Ok(line) => succession.answer(line),
+                    Err(error) => {
+                        tracing::warn!(%error, "the upgrade socket rests");
+                        std::thread::sleep(Duration::from_secs(1));
+                    }
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Answers on a thread of its own: who asks for a successor waits until it has asked, too.
+    fn answer(&self, line: Line) {
+        let succession = self.clone();
+        let thread = std::thread::Builder::new().name("upgrade-call".to_owned());
+        let spawned = thread.spawn(move || match line.hear().as_deref() {
+            Ok(TAKE) => succession.hand_over(&line),
+            Ok(SPAWN) => succession.start_successor(|outcome| match outcome {
+                Ok(process) => drop(line.say(&format!("process {process} has taken over"))),
+                Err(why) => line.refuse(&why),
+            }),
+            Ok(other) => line.refuse(&format!("this version does not know `{other}`")),
+            Err(error) => tracing::warn!(%error, "a call on the upgrade socket said nothing"),
+        });
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "a call on the upgrade socket can't be answered");
+        }
+    }
+
+    fn hand_over(&self, line: &Line) {
+        let Ok(_one) = self.0.taking.try_lock() else {
+            return line.refuse("another process is taking over");
+        };
+        if self.successor().is_some() {
+            return line.refuse("another process has taken over");
+        }
+        let Some(sockets) = self.0.estate.copies() else {
+            return line.refuse("it is draining");
+        };
+        self.0.shared.store(true, Ordering::Release);
+        let told = line.send_sockets(&sockets).and_then(|()| {
+            line.wait_at_most(STARTUP_MAX)?;
+            line.hear()
+        });
+        drop(sockets);
+        let process = match &told {
+            Ok(word) => word.strip_prefix(READY).and_then(|process| process.parse().ok()),
+            Err(_) => None,
+        };
+        let Some(process) = process else {
+            self.0.shared.store(false, Ordering::Release);
+            line.refuse("it took too long");
+            tracing::error!(?told, "the new process did not get to serve; this one goes on");
+            return;
+        };
+        // systemd has to know before the new process speaks to it.
+        notify::main_process(process);
+        if let Err(error) = line.say(LEAVING) {
+            notify::main_process(std::process::id());
+            self.0.shared.store(false, Ordering::Release);
+            tracing::error!(%error, "the new process died when it was to serve; this one goes on");
+            return;
+        }
+        // It hangs up once it can be asked for a successor of its own.
+        let _ = line.hear();
+        tracing::info!(process, "another process has taken over");
+        self.0.taken.send_replace(Some(process));
+    }
+
+    fn successor(&self) -> Option<u32> {
+        *self.0.taken.borrow()
+    }
+
+    /// Starts the program anew, as it was started, waits until it has taken over, and tells which
+    /// process that is. If it has not, it tells why, and this process serves as before.
+    pub(super) fn start_successor(&self, tell: impl FnOnce(Result<u32, String>)) {
+        match self.0.starting.try_lock() {
+            // Held until it is told: the process does not end before.
+            Ok(_one) => tell(self.start()),
+            Err(_) => tell(Err("a new process is being started already".to_owned())),
+        }
+    }
+
+    fn start(&self) -> Result<u32, String> {
+        if let Some(process) = self.successor() {
+            return Err(format!("process {process} has taken over already"));
+        }
+        let mut child =
+            spawn().map_err(|error| format!("the program can't be started: {error}"))?;
+        tracing::info!(process = child.id(), "a new process starts");
+        let outcome = self.wait_for(&mut child);
+        if outcome.is_err() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        outcome
+    }
+
+    /// Waits until whoever asked for a successor has been told of it.
+    pub(super) fn finish(&self) {
+        let end = now() + LAST_WORD;
+        while self.0.starting.try_lock().is_err() && now() < end {
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn wait_for(&self, child: &mut Child) -> Result<u32, String> {
+        let end = now() + STARTUP_MAX;
+        while now() < end {
+            if let Some(process) = self.successor() {
+                return Ok(process);
+            }
+            match child.try_wait() {
+                Ok(None) => std::thread::sleep(LOOK),
+                Ok(Some(status)) => {
+                    return Err(format!("the new process ended with {status}; its log says why"));
+                }
+                Err(error) => return Err(format!("the new process is lost: {error}")),
+            }
+        }
+        Err("the new process does not get to serve".to_owned())
+    }
+}
+
+/// The program by the name that it was started by, which may be another file by now.
+fn spawn() -> io::Result<Child> {
+    let mut words = std::env::args_os();
+    let program = words.next().ok_or(io::ErrorKind::NotFound)?;
+    let mut words: Vec<_> = words.collect();
+    if !words.iter().any(|word| word == UPGRADE) {
+        words.push(UPGRADE.into());
+    }
+    // The watchdog's settings name this process.
+    let mut command = Command::new(program);
+    command.args(words).env_remove("WATCHDOG_PID").stdin(Stdio::null()).spawn()
+}
