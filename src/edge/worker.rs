@@ -96,13 +96,14 @@ impl Worker {
     }
 
     async fn run(self: Rc<Self>, ears: Vec<Ear>) {
+        let mut accepting = Vec::new();
         for ear in ears {
             let worker = self.clone();
-            tokio::task::spawn_local(async move {
+            accepting.push(tokio::task::spawn_local(async move {
                 if let Err(error) = worker.clone().accept(ear).await {
                     tracing::error!(worker = worker.number, %error, "a listener failed");
                 }
-            });
+            }));
         }
         let worker = self.clone();
         tokio::task::spawn_local(async move { worker.take_handed().await });
@@ -113,6 +114,10 @@ impl Worker {
                 _ = ticks.tick() => self.tidy(),
                 () = self.hub.leaving() => {}
             }
+        }
+        // Whoever has connected and waits is let in before it is asked who still needs this worker.
+        for listener in accepting {
+            let _ = listener.await;
         }
         while self.is_needed() && self.hub.stage() != Stage::Over {
             sleep(LEAVE_TICK).await;
