@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::fault::{Fault, Name};
 
@@ -71,6 +71,8 @@ struct Known {
     failed_at: Option<Instant>,
     /// Whether one is under way.
     asking: bool,
+    /// When the last one began.
+    asked_at: Instant,
     used: Instant,
 }
 
@@ -94,7 +96,6 @@ impl Book {
         wait: Duration,
     ) -> Result<Arc<[IpAddr]>, Fault> {
         let page = self.page(host);
-        let end = Instant::now() + wait;
         loop {
             let mut changed = std::pin::pin!(page.changed.notified());
             // From here on a change is not missed, whenever the await below begins.
@@ -103,12 +104,15 @@ impl Book {
                 let known = page.lock().addresses.clone();
                 return known.ok_or(Fault::DnsFailed);
             }
-            let last_good = page.lock().addresses.clone();
+            let (last_good, asked_at) = {
+                let known = page.lock();
+                (known.addresses.clone(), known.asked_at)
+            };
             match last_good {
                 None => changed.await,
                 Some(last_good) => {
-                    let left = end.saturating_duration_since(Instant::now());
-                    if timeout(left, changed).await.is_err() {
+                    // Counted from the question: who comes later waits for it the less.
+                    if timeout_at(asked_at + wait, changed).await.is_err() {
                         return Ok(last_good);
                     }
                 }
@@ -141,7 +145,7 @@ impl Book {
             return true;
         }
         if !known.asking {
-            known.asking = true;
+            (known.asking, known.asked_at) = (true, now);
             drop(known);
             let (asking, looking) = (Asking(page.clone()), self.names.look_up(host));
             let host = host.clone();
@@ -164,8 +168,14 @@ impl Book {
 impl Page {
     fn new() -> Arc<Self> {
         let now = Instant::now();
-        let known =
-            Known { addresses: None, good_since: now, failed_at: None, asking: false, used: now };
+        let known = Known {
+            addresses: None,
+            good_since: now,
+            failed_at: None,
+            asking: false,
+            asked_at: now,
+            used: now,
+        };
         Arc::new(Self { known: Mutex::new(known), changed: Notify::new() })
     }
 

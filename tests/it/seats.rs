@@ -1,5 +1,8 @@
 //! Client connections spread over the workers, whatever the kernel's hash says.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use crate::ask::{Ask, Http};
 use crate::world::{Setup, until};
 
@@ -38,5 +41,29 @@ fn a_connection_that_is_handed_over_is_served_to_its_end() {
     world.stop();
     for call in calls {
         call.join().unwrap().good();
+    }
+}
+
+#[test]
+fn who_has_connected_when_the_gateway_leaves_is_not_reset() {
+    for _ in 0..10 {
+        let gateway = "workers = 4\ninsecure_plain_listen = \"127.0.0.1:0\"";
+        let mut world = Setup::new().gateway(gateway).start();
+        let address = world.address(1);
+        let request = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n";
+        let mut waiting: Vec<_> = (0..6)
+            .map(|_| {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.write_all(request).unwrap();
+                stream
+            })
+            .collect();
+        world.stop();
+        for stream in &mut waiting {
+            // An answer, or an orderly end: never a reset.
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 404 "), "{answer:?}");
+        }
     }
 }
