@@ -10,6 +10,7 @@ pub mod chassis;
 mod clients;
 mod clock;
 mod connection;
+mod counted;
 mod flights;
 mod forward;
 mod gateway;

@@ -23,12 +23,14 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::gateway::{Link, refuse_head, serve};
-use super::guard::{Guard, Phase, Progress};
+use super::counted::Counted;
+use super::gateway::{Link, note_bare_answer, refuse_head, serve};
+use super::guard::{Cut, Guard, Phase, Progress};
 use super::local::LocalExecutor;
 use super::worker::Worker;
 use crate::callers::Peer;
 use crate::fault::Fault;
+use crate::frames::Ledger;
 use crate::framing::HeadLimits;
 use crate::ids::Fingerprint;
 use crate::routes::EdgeLimits;
@@ -160,6 +162,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let server = link.clone();
+    let ledger = Ledger::new(limits.h2_frames_max, limits.h2_streams_max);
+    let socket = Counted::new(socket, ledger, link.opened, link.progress.clone());
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams_max)
@@ -182,9 +186,14 @@ where
         }
         if counter.resets.get() > resets_max {
             // Rapid reset (CVE-2023-44487): whoever opens streams to close them is shown out.
+            counter.progress.cut(Cut::Resets);
             return Poll::Ready(());
         }
-        connection.as_mut().poll(cx).map(|_| ())
+        let polled = connection.as_mut().poll(cx).map(|_| ());
+        for _ in 0..counter.progress.take_bare_answers() {
+            note_bare_answer(&counter);
+        }
+        polled
     })
     .await;
 }
@@ -203,6 +212,7 @@ enum End {
 struct Watch {
     idle: Duration,
     head: Duration,
+    answer: Duration,
     age_max: Duration,
 }
 
@@ -211,6 +221,7 @@ impl Watch {
         Self {
             idle: limits.idle_timeout,
             head: limits.head_timeout,
+            answer: limits.answer_timeout,
             age_max: limits.connection_age_max,
         }
     }
@@ -244,7 +255,8 @@ async fn drive(
     let mut timer = pin!(sleep(watch.idle.min(watch.age_max)));
     let mut leaving = pin!(link.worker.hub.leaving());
     let mut left = false;
-    poll_fn(|cx| {
+    let mut untaken_since = None;
+    let end = poll_fn(|cx| {
         let leave = !left && leaving.as_mut().poll(cx).is_ready();
         left |= leave;
         if poll_connection(cx, leave).is_ready() {
@@ -253,20 +265,44 @@ async fn drive(
         if link.progress.take_hurry() {
             timer.as_mut().reset(watch.deadline(link).1);
         }
-        look_at_timer(link, &watch, timer.as_mut(), cx, &mut poll_connection)
+        match (link.progress.is_untaken(), untaken_since) {
+            (true, None) => {
+                let now = Instant::now();
+                untaken_since = Some(now);
+                let soonest = timer.deadline().min(now + watch.answer);
+                timer.as_mut().reset(soonest);
+            }
+            (false, Some(_)) => untaken_since = None,
+            (true, Some(_)) | (false, None) => {}
+        }
+        let taken_by = untaken_since.map(|since| since + watch.answer);
+        if taken_by.is_some_and(|taken_by| taken_by <= Instant::now()) {
+            link.progress.cut(Cut::Untaken);
+            return Poll::Ready(End::Cut);
+        }
+        look_at_timer(link, &watch, taken_by, timer.as_mut(), cx, &mut poll_connection)
     })
-    .await
+    .await;
+    if let Some(cut) = link.progress.take_cut() {
+        link.worker.meters().count_cut(cut.as_str());
+    }
+    end
 }
 
 fn look_at_timer(
     link: &Link,
     watch: &Watch,
+    taken_by: Option<Instant>,
     mut timer: Pin<&mut Sleep>,
     cx: &mut std::task::Context<'_>,
     poll_connection: &mut impl FnMut(&mut std::task::Context<'_>, bool) -> Poll<()>,
 ) -> Poll<End> {
     while timer.as_mut().poll(cx).is_ready() {
-        let (phase, deadline) = watch.deadline(link);
+        let (phase, deadline) = match (watch.deadline(link), taken_by) {
+            // What still has an answer to take is not idle.
+            ((Phase::Idle, _), Some(taken_by)) => (Phase::Idle, taken_by),
+            (deadline, _) => deadline,
+        };
         if phase == Phase::Busy
             && Instant::now() >= link.opened + watch.age_max
             && poll_connection(cx, true).is_ready()
@@ -275,7 +311,7 @@ fn look_at_timer(
             return Poll::Ready(End::Closed);
         }
         if deadline > Instant::now() {
-            timer.as_mut().reset(deadline);
+            timer.as_mut().reset(taken_by.map_or(deadline, |taken_by| taken_by.min(deadline)));
             continue;
         }
         return match phase {
@@ -298,7 +334,7 @@ where
 {
     let farewell = async {
         if let Some(fault) = fault {
-            let (answer, _) = refuse_head(link, fault);
+            let answer = refuse_head(link, fault);
             socket.write_all(&render(&answer)).await?;
         }
         socket.shutdown().await?;

@@ -27,6 +27,8 @@ mod wire;
 mod world;
 
 mod answers;
+mod attacks;
+mod attacks_h2;
 mod bank_faults;
 mod bank_reach;
 mod bodies;

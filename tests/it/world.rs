@@ -9,6 +9,7 @@ mod foreign;
 mod notes;
 mod pki;
 mod setup;
+mod siege;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ pub(crate) use self::foreign::{FOREIGN, Foreign, is_foreign, parameter};
 pub(crate) use self::notes::Notes;
 pub(crate) use self::pki::{client_config, client_id, entry, pki, tls_of};
 pub(crate) use self::setup::Setup;
+pub(crate) use self::siege::Siege;
 use crate::answer::{Answer, Correlation};
 use crate::ask::{Ask, Http};
 use crate::wire::{PATIENCE, Wire};
