@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -139,7 +138,8 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         refusing: matches!(stage, Stage::Refusing | Stage::Over),
         now: started.into_std(),
     };
-    let body = TimedBody { incoming, deadline: link.body_timeout };
+    let taker = (head.version == Version::HTTP_2).then(|| link.worker.clone());
+    let body = TimedBody::new(incoming, link.body_timeout, taker);
     let mut answer = exchange(setting, &head, body, &mut entry.record).await;
     let old = started.saturating_duration_since(link.opened) > link.age_max;
     answer.close |= old || stage != Stage::Serving;
@@ -251,7 +251,7 @@ impl Drop for Served {
             note_unheard(&self.link, self.fate.clone(), &request);
         }
         let Some(exchange) = exchange else { return };
-        if self.fate.is_sent() && self.link.worker.alive.load(Ordering::Relaxed) {
+        if self.fate.is_sent() && self.link.worker.is_alive() {
             tokio::task::spawn_local(async move {
                 exchange.await;
             });

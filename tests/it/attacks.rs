@@ -150,7 +150,7 @@ fn what_a_stranger_says_breaks_no_line_of_the_log() {
     let siege = Siege::start(Setup::new());
     siege.withstands(|| {
         let mut client = siege.client(Http::One);
-        for value in ["a\",\"status\":200,\"x\":\"", "\x1b[31m", "\u{2028}", "\\n{}", "%0d%0aX: y"] {
+        for value in ["a\",\"status\":200,\"x\":\"", "\u{9b}31m", "\u{2028}", "\\n{}", "%0d%0aX: y"] {
             client.call(Ask::token().set("User-Agent", value));
             client.call(Ask::token().set("X-Correlation-ID", value));
             client.call(Ask::token().set("X-CorAPI-Target-ID", value)).platform(400);

@@ -1,7 +1,7 @@
 //! Attacks that only HTTP/2 knows: floods of frames, streams that are opened to be reset, answers
 //! that nobody takes. Each is held to the common criterion of [`Siege`].
 
-use crate::ask::{Ask, BANK, CLIENT, unique};
+use crate::ask::{Ask, BANK, CLIENT, Http, unique};
 use crate::h2::{Frames, RST_STREAM};
 use crate::world::{Setup, Siege};
 
@@ -146,20 +146,52 @@ fn made_you_reset() {
     });
 }
 
+/// One field of 4,000 bytes goes into the table, and is then said again so often, in one byte each.
+fn bomb(times: usize) -> Vec<u8> {
+    let head = vec![0x40, 1, b'x', 0x7f, 0xa1, 0x1e];
+    [head, vec![b'p'; 4_000], vec![0xbe; times]].concat()
+}
+
 #[test]
 fn a_header_table_that_explodes() {
     let siege = Siege::start(Setup::new());
     siege.withstands(|| {
+        for _ in 0..20 {
+            let mut frames = siege.frames();
+            frames.send(1, 5, 1, &bomb(12_000));
+            frames.ends();
+        }
+        siege.counts("corgate_connections_open", 2);
+    });
+}
+
+#[test]
+fn heads_that_are_too_large_for_the_library_are_counted_logged_and_shown_out() {
+    let siege = Siege::start(Setup::new());
+    siege.withstands(|| {
         let mut frames = siege.frames();
-        // One field of 4,000 bytes goes into the table, and is then said again in one byte each.
-        let mut block = vec![0x40, 1, b'x', 0x7f, 0xa1, 0x1e];
-        block.extend(vec![b'p'; 4_000]);
-        block.extend(vec![0xbe; 12_000]);
         for number in 0..500 {
-            frames.send(1, 5, 2 * number + 1, &block);
+            frames.send(1, 5, 2 * number + 1, &bomb(12));
         }
         frames.ends();
         siege.counts(RESETS, 1);
+        let answers = "corgate_answers_total{call=\"none\",status=\"431\",\
+                       source=\"PLATFORM\",fault=\"head_too_large\"}";
+        assert!(siege.metric(answers) >= 100, "{}", siege.metrics());
+    });
+}
+
+#[test]
+fn calls_that_are_refused_by_their_heads_do_not_cost_a_client_its_connection() {
+    let siege = Siege::start(Setup::new().limits("h2_resets_max = 10"));
+    siege.withstands(|| {
+        let mut client = siege.client(Http::Two);
+        let before = siege.metric("corgate_connections_total");
+        for _ in 0..300 {
+            client.call(Ask::token().bank("NOBODY")).platform(400);
+        }
+        client.call(Ask::token()).good();
+        assert_eq!(siege.metric("corgate_connections_total"), before + 1);
     });
 }
 
@@ -172,7 +204,7 @@ fn answers_that_a_closed_window_holds() {
         let mut frames = siege.frames();
         // Initial window size: 0.
         frames.send(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
-        for number in 0..10 {
+        for number in 0..6 {
             frames.ask(2 * number + 1, &Ask::magic("sim-huge-body"));
         }
         frames.ends();
