@@ -184,14 +184,14 @@ where
         if leave {
             connection.as_mut().graceful_shutdown();
         }
+        let polled = connection.as_mut().poll(cx).map(|_| ());
+        for _ in 0..counter.progress.take_bare_answers() {
+            note_bare_answer(&counter);
+        }
         if counter.resets.get() > resets_max {
             // Rapid reset (CVE-2023-44487): whoever opens streams to close them is shown out.
             counter.progress.cut(Cut::Resets);
             return Poll::Ready(());
-        }
-        let polled = connection.as_mut().poll(cx).map(|_| ());
-        for _ in 0..counter.progress.take_bare_answers() {
-            note_bare_answer(&counter);
         }
         polled
     })
