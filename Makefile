@@ -1,7 +1,7 @@
 # The commands that README names. Everything is built by cargo; this file only sees to what cargo
 # can't: a C compiler and cmake, which the TLS and compression libraries are built with.
 
-.PHONY: demo demo-stay test lint bench bench-haproxy tools
+.PHONY: demo demo-stay test lint bench bench-haproxy idle soak names schemathesis fuzz tools
 CARGO ?= cargo
 
 # The story: two simulated banks, the gateway, a client; ends with 0 if all went as expected.
@@ -33,6 +33,24 @@ bench: tools
 bench-haproxy: tools
 	$(CARGO) build --locked --release
 	python3 benches/haproxy/run.py
+
+# The long runs; each ends by itself and says what it measured. Not part of `make test`.
+idle soak names: tools
+	$(CARGO) build --locked --release
+	python3 benches/long/run.py $@
+
+# Calls made up from the contracts, against a gateway and simulated banks. Needs schemathesis.
+schemathesis: tools
+	$(CARGO) build --locked
+	tests/schemathesis.sh
+
+# Every fuzz target, each for FUZZ_SECONDS. Needs cargo-fuzz and a nightly toolchain.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz"; exit 1; }
+	cd tests/fuzz && for target in $$(ls seeds); do mkdir -p corpus/$$target; \
+	  $(CARGO) +nightly fuzz run --fuzz-dir . --sanitizer none $$target corpus/$$target \
+	    seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 tools:
 	@missing=""; \

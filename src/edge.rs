@@ -22,6 +22,7 @@ mod meters;
 mod metrics;
 mod sockets;
 pub mod tls;
+mod watch;
 mod worker;
 
 use std::fmt;

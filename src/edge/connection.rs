@@ -1,10 +1,10 @@
 //! One client connection, from the accepted socket to its end.
 //!
-//! This file decides how long a connection may take over what, and how it ends: after a last
-//! answer, with what the client still sends read away, so that the answer is not lost to a reset
-//! (RFC 9112 section 9.6). It must not know what requests mean.
+//! This file decides what a connection holds while it waits, and how it ends: after a last answer,
+//! with what the client still sends read away, so that the answer is not lost to a reset (RFC 9112
+//! section 9.6). It must not know what requests mean.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -19,14 +19,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::counted::Counted;
 use super::gateway::{Link, note_bare_answer, refuse_head, serve};
-use super::guard::{Cut, Guard, Phase, Progress};
+use super::guard::{Cut, Guard, Progress};
 use super::local::LocalExecutor;
+use super::watch::{End, Watch, drive};
 use super::worker::Worker;
 use crate::callers::Peer;
 use crate::fault::Fault;
@@ -38,6 +39,8 @@ use crate::routes::EdgeLimits;
 /// How long, and how many bytes, a closing connection is read from.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// How long an HTTP/1.x connection is idle before it gives its buffers back.
+const REST_AFTER: Duration = Duration::from_secs(5);
 /// HTTP/2 flow control: a stream's window takes the largest form, a connection's several of them.
 const H2_STREAM_WINDOW: u32 = 128 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -60,17 +63,9 @@ pub(super) async fn serve_tls(
     config: Arc<ServerConfig>,
 ) {
     let limits = worker.hub.snapshot.load().table.gateway.limits.clone();
-    let mut handshake = pin!(TlsAcceptor::from(config).accept(socket).into_fallible());
-    let shaken = timeout(limits.handshake_timeout, handshake.as_mut()).await;
-    worker.end_handshake();
-    let stream = match shaken {
-        Ok(Ok(stream)) => stream,
-        failed => {
-            // Counted while the socket is still open: who sees it close finds it counted.
-            worker.meters().handshakes_failed.fetch_add(1, Ordering::Relaxed);
-            drop(failed);
-            return;
-        }
+    // What a step needs lives in its own box and goes with it: idle connections are many.
+    let Some(stream) = Box::pin(shake_hands(&worker, socket, config, &limits)).await else {
+        return;
     };
     let meters = worker.meters();
     meters.handshakes.fetch_add(1, Ordering::Relaxed);
@@ -86,6 +81,24 @@ pub(super) async fn serve_tls(
     } else {
         serve_http1(link, stream, &limits).await;
     }
+}
+
+async fn shake_hands(
+    worker: &Worker,
+    socket: TcpStream,
+    config: Arc<ServerConfig>,
+    limits: &EdgeLimits,
+) -> Option<TlsStream<TcpStream>> {
+    let mut handshake = pin!(TlsAcceptor::from(config).accept(socket).into_fallible());
+    let shaken = timeout(limits.handshake_timeout, handshake.as_mut()).await;
+    worker.end_handshake();
+    if let Ok(Ok(stream)) = shaken {
+        return Some(stream);
+    }
+    // Counted while the socket is still open: who sees it close finds it counted.
+    worker.meters().handshakes_failed.fetch_add(1, Ordering::Relaxed);
+    drop(shaken);
+    None
 }
 
 fn describe(stream: &TlsStream<TcpStream>, from: SocketAddr) -> (Peer, Option<&'static str>) {
@@ -119,6 +132,9 @@ fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>) -> Rc<Link> {
     })
 }
 
+/// A connection at work. It is in a box, so that one that rests does not hold its place.
+type Served<'l, T> = Pin<Box<dyn Future<Output = T> + 'l>>;
+
 async fn serve_http1<S>(link: Rc<Link>, socket: S, limits: &EdgeLimits)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -129,7 +145,47 @@ where
         uri_bytes_max: limits.uri_bytes_max,
     };
     let scratch = link.worker.scratch.clone();
-    let guard = Guard::new(socket, scratch, head_limits, link.progress.clone());
+    let mut guard = Guard::new(socket, scratch, head_limits, link.progress.clone());
+    let watch = Watch::new(limits).and_rest(REST_AFTER);
+    let (guard, fault) = loop {
+        // The library and its buffers are only there while there is something to read.
+        if !rest(&link, &mut guard, &watch).await {
+            break (guard, None);
+        }
+        let (end, kept) = serve_requests(&link, guard, limits, &watch).await;
+        match end {
+            End::Resting => guard = kept,
+            End::Closed => break (kept, link.progress.take_fault()),
+            End::HeadLate => break (kept, Some(Fault::HeadTimeout)),
+            End::Cut => return,
+        }
+    };
+    Box::pin(finish(&link, guard.into_socket(), fault)).await;
+}
+
+/// Waits for the first byte of a request. False when none comes.
+async fn rest<S>(link: &Link, guard: &mut Guard<S>, watch: &Watch) -> bool
+where
+    S: AsyncRead + Unpin,
+{
+    tokio::select! {
+        biased;
+        has_come = poll_fn(|cx| guard.poll_first(cx)) => has_come,
+        () = link.worker.hub.leaving() => false,
+        () = sleep_until(watch.idle_end(link)) => false,
+    }
+}
+
+/// Serves what comes until the connection rests or ends.
+fn serve_requests<'l, S>(
+    link: &'l Rc<Link>,
+    guard: Guard<S>,
+    limits: &EdgeLimits,
+    watch: &'l Watch,
+) -> Served<'l, (End, Guard<S>)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let server = link.clone();
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -140,31 +196,32 @@ where
         .max_headers(limits.head_fields_max + 8)
         .max_buf_size(limits.head_bytes_max.max(64 * 1024) * 2)
         .serve_connection(guard, service_fn(move |request| serve(&server, request)));
-    let watch = Watch::new(limits);
-    let end = drive(&link, watch, |cx, leave| {
-        let mut connection = Pin::new(&mut connection);
-        if leave {
-            connection.as_mut().graceful_shutdown();
-        }
-        connection.poll_without_shutdown(cx).map(|_| ())
+    Box::pin(async move {
+        let end = drive(link, watch, |cx, leave| {
+            let mut connection = Pin::new(&mut connection);
+            if leave {
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.poll_without_shutdown(cx).map(|_| ())
+        })
+        .await;
+        let parts = connection.into_parts();
+        let mut guard = parts.io;
+        // The library reads whole heads and their bodies, so nothing is left; if it were, it would
+        // be read first.
+        guard.give_back(&parts.read_buf);
+        (end, guard)
     })
-    .await;
-    let fault = match end {
-        End::Closed => link.progress.take_fault(),
-        End::HeadLate => Some(Fault::HeadTimeout),
-        End::Cut => return,
-    };
-    finish(&link, connection.into_parts().io.into_socket(), fault).await;
 }
 
-async fn serve_http2<S>(link: Rc<Link>, socket: S, limits: &EdgeLimits)
+fn serve_http2<S>(link: Rc<Link>, socket: S, limits: &EdgeLimits) -> Served<'static, ()>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let server = link.clone();
     let ledger = Ledger::new(limits.h2_frames_max, limits.h2_streams_max);
     let socket = Counted::new(socket, ledger, link.opened, link.progress.clone());
-    let connection = http2::Builder::new(LocalExecutor)
+    let mut connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams_max)
         .max_pending_accept_reset_streams(limits.h2_resets_max as usize)
@@ -176,155 +233,27 @@ where
         .keep_alive_interval(limits.idle_timeout / 2)
         .keep_alive_timeout(H2_PING_TIMEOUT)
         .serve_connection(TokioIo::new(socket), service_fn(move |request| serve(&server, request)));
-    let mut connection = pin!(connection);
     let resets_max = limits.h2_resets_max;
-    let counter = link.clone();
     let watch = Watch::new(limits);
-    drive(&link, watch, |cx, leave| {
-        if leave {
-            connection.as_mut().graceful_shutdown();
-        }
-        let polled = connection.as_mut().poll(cx).map(|_| ());
-        for _ in 0..counter.progress.take_bare_answers() {
-            note_bare_answer(&counter);
-        }
-        if counter.resets.get() > resets_max {
-            // Rapid reset (CVE-2023-44487): whoever opens streams to close them is shown out.
-            counter.progress.cut(Cut::Resets);
-            return Poll::Ready(());
-        }
-        polled
+    Box::pin(async move {
+        drive(&link, &watch, |cx, leave| {
+            let mut connection = Pin::new(&mut connection);
+            if leave {
+                connection.as_mut().graceful_shutdown();
+            }
+            let polled = connection.as_mut().poll(cx).map(|_| ());
+            for _ in 0..link.progress.take_bare_answers() {
+                note_bare_answer(&link);
+            }
+            if link.resets.get() > resets_max {
+                // Rapid reset (CVE-2023-44487): whoever opens streams to close them is shown out.
+                link.progress.cut(Cut::Resets);
+                return Poll::Ready(());
+            }
+            polled
+        })
+        .await;
     })
-    .await;
-}
-
-/// How a connection came to its end.
-enum End {
-    /// The library is done with it, or the guard refused a head.
-    Closed,
-    /// A head began and did not end in time.
-    HeadLate,
-    /// Nothing more to say.
-    Cut,
-}
-
-/// A connection's deadlines, by what it waits for.
-struct Watch {
-    idle: Duration,
-    head: Duration,
-    answer: Duration,
-    age_max: Duration,
-}
-
-impl Watch {
-    const fn new(limits: &EdgeLimits) -> Self {
-        Self {
-            idle: limits.idle_timeout,
-            head: limits.head_timeout,
-            answer: limits.answer_timeout,
-            age_max: limits.connection_age_max,
-        }
-    }
-
-    /// When the current wait has to be over.
-    fn deadline(&self, link: &Link) -> (Phase, Instant) {
-        let (phase, since) = link.progress.phase();
-        match phase {
-            Phase::Idle => {
-                (phase, (since + self.idle).min((link.opened + self.age_max).max(since)))
-            }
-            Phase::Head => (phase, since + self.head),
-            // The exchange has deadlines of its own; look again when it may be over, or when the
-            // connection is to take no other one.
-            Phase::Busy => {
-                let (now, old) = (Instant::now(), link.opened + self.age_max);
-                let next = now + self.idle;
-                (phase, if old > now { next.min(old) } else { next })
-            }
-        }
-    }
-}
-
-/// Polls a connection to its end, with one timer that is only touched when it fires or when a head
-/// comes in pieces: a request that arrives whole costs no timer.
-async fn drive(
-    link: &Rc<Link>,
-    watch: Watch,
-    mut poll_connection: impl FnMut(&mut std::task::Context<'_>, bool) -> Poll<()>,
-) -> End {
-    let mut timer = pin!(sleep(watch.idle.min(watch.age_max)));
-    let mut leaving = pin!(link.worker.hub.leaving());
-    let mut left = false;
-    let mut untaken_since = None;
-    let end = poll_fn(|cx| {
-        let leave = !left && leaving.as_mut().poll(cx).is_ready();
-        left |= leave;
-        if poll_connection(cx, leave).is_ready() {
-            return Poll::Ready(End::Closed);
-        }
-        if link.progress.take_hurry() {
-            timer.as_mut().reset(watch.deadline(link).1);
-        }
-        match (link.progress.is_untaken(), untaken_since) {
-            (true, None) => {
-                let now = Instant::now();
-                untaken_since = Some(now);
-                let soonest = timer.deadline().min(now + watch.answer);
-                timer.as_mut().reset(soonest);
-            }
-            (false, Some(_)) => untaken_since = None,
-            (true, Some(_)) | (false, None) => {}
-        }
-        let taken_by = untaken_since.map(|since| since + watch.answer);
-        if taken_by.is_some_and(|taken_by| taken_by <= Instant::now()) {
-            link.progress.cut(Cut::Untaken);
-            return Poll::Ready(End::Cut);
-        }
-        look_at_timer(link, &watch, taken_by, timer.as_mut(), cx, &mut poll_connection)
-    })
-    .await;
-    if let Some(cut) = link.progress.take_cut() {
-        link.worker.meters().count_cut(cut.as_str());
-    }
-    end
-}
-
-fn look_at_timer(
-    link: &Link,
-    watch: &Watch,
-    taken_by: Option<Instant>,
-    mut timer: Pin<&mut Sleep>,
-    cx: &mut std::task::Context<'_>,
-    poll_connection: &mut impl FnMut(&mut std::task::Context<'_>, bool) -> Poll<()>,
-) -> Poll<End> {
-    while timer.as_mut().poll(cx).is_ready() {
-        let (phase, deadline) = match (watch.deadline(link), taken_by) {
-            // What still has an answer to take is not idle.
-            ((Phase::Idle, _), Some(taken_by)) => (Phase::Idle, taken_by),
-            (deadline, _) => deadline,
-        };
-        if phase == Phase::Busy
-            && Instant::now() >= link.opened + watch.age_max
-            && poll_connection(cx, true).is_ready()
-        {
-            // It takes nothing new: HTTP/2 could carry a next stream before the last one ends.
-            return Poll::Ready(End::Closed);
-        }
-        if deadline > Instant::now() {
-            timer.as_mut().reset(taken_by.map_or(deadline, |taken_by| taken_by.min(deadline)));
-            continue;
-        }
-        return match phase {
-            Phase::Head if link.progress.owes() => Poll::Ready(End::Cut),
-            Phase::Head => Poll::Ready(End::HeadLate),
-            Phase::Idle | Phase::Busy => {
-                // Between two requests there is nothing to lose: say goodbye properly.
-                let _ = poll_connection(cx, true);
-                Poll::Ready(if phase == Phase::Idle { End::Closed } else { End::Cut })
-            }
-        };
-    }
-    Poll::Pending
 }
 
 /// Says a last word, if there is one, and closes.

@@ -256,6 +256,15 @@ impl<S> Guard<S> {
         Ok(())
     }
 
+    /// Takes back what the library read and did not use; it is read again before all else.
+    pub(super) fn give_back(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.buffer.splice(..self.start, bytes.iter().copied());
+            self.start = 0;
+            self.released += bytes.len();
+        }
+    }
+
     fn give(&mut self, cursor: &mut ReadBufCursor<'_>) {
         let count = self.released.min(cursor.remaining());
         let end = self.start + count;
@@ -273,6 +282,19 @@ impl<S> Guard<S> {
 }
 
 impl<S: AsyncRead + Unpin> Guard<S> {
+    /// Waits for the first byte of a request; false at the end of the connection.
+    pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if !self.waiting().is_empty() {
+            return Poll::Ready(true);
+        }
+        let Poll::Ready(filled) = self.poll_fill(cx) else { return Poll::Pending };
+        let has_come = filled.is_ok_and(|count| count > 0);
+        if has_come {
+            self.progress.enter(Phase::Head, Instant::now());
+        }
+        Poll::Ready(has_come)
+    }
+
     /// Reads what the socket has. `Ok(0)` is the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.start > 0 {

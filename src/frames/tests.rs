@@ -167,7 +167,10 @@ proptest! {
 
     /// Any bytes in either direction: the ledger's memory is bounded, and nothing overflows.
     #[test]
-    fn no_bytes_are_too_odd(heard in vec(any::<u8>(), 0..4_000), said in vec(any::<u8>(), 0..4_000)) {
+    fn no_bytes_are_too_odd(
+        heard in vec(any::<u8>(), 0..4_000),
+        said in vec(any::<u8>(), 0..4_000),
+    ) {
         let mut ledger = ledger();
         for (heard, said) in heard.chunks(7).zip(said.chunks(11)) {
             ledger.hear(heard);

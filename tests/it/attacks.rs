@@ -106,8 +106,7 @@ fn without_descriptors_accepting_pauses_and_what_is_open_goes_on() {
     let limits = "handshake_timeout = \"60s\"\nhandshakes_max = 10000";
     let siege = Siege::start_with(Setup::new().limits(limits), "96");
     siege.withstands(|| {
-        let held: Vec<_> =
-            (0..150).map(|_| TcpStream::connect(siege.address()).unwrap()).collect();
+        let held: Vec<_> = (0..150).map(|_| TcpStream::connect(siege.address()).unwrap()).collect();
         let (cpu, started) = (siege.cpu(), now());
         std::thread::sleep(Duration::from_secs(2));
         let (used, waited) = (siege.cpu() - cpu, started.elapsed());
@@ -150,7 +149,9 @@ fn what_a_stranger_says_breaks_no_line_of_the_log() {
     let siege = Siege::start(Setup::new());
     siege.withstands(|| {
         let mut client = siege.client(Http::One);
-        for value in ["a\",\"status\":200,\"x\":\"", "\u{9b}31m", "\u{2028}", "\\n{}", "%0d%0aX: y"] {
+        let values =
+            ["a\",\"status\":200,\"x\":\"", "\u{9b}31m", "\u{2028}", "\\n{}", "%0d%0aX: y"];
+        for value in values {
             client.call(Ask::token().set("User-Agent", value));
             client.call(Ask::token().set("X-Correlation-ID", value));
             client.call(Ask::token().set("X-CorAPI-Target-ID", value)).platform(400);

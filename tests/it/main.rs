@@ -28,6 +28,7 @@ mod world;
 
 mod answers;
 mod attacks;
+mod attacks_h1;
 mod attacks_h2;
 mod bank_faults;
 mod bank_reach;
