@@ -35,9 +35,17 @@ bench-haproxy: tools
 	python3 benches/haproxy/run.py
 
 # The long runs; each ends by itself and says what it measured. Not part of `make test`.
-idle soak names: tools
+idle: tools
 	$(CARGO) build --locked --release
-	python3 benches/long/run.py $@
+	python3 benches/long/run.py idle
+
+soak: tools
+	$(CARGO) build --locked --release
+	python3 benches/long/run.py soak
+
+names: tools
+	$(CARGO) build --locked --release
+	python3 benches/long/run.py names
 
 # Calls made up from the contracts, against a gateway and simulated banks. Needs schemathesis.
 schemathesis: tools

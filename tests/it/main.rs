@@ -43,6 +43,7 @@ mod dialect_oxlin;
 mod draining;
 mod heads;
 mod http2;
+mod http2_frames;
 mod identity;
 mod knobs;
 mod leaving;
