@@ -9,6 +9,8 @@ openssl, a release build of corgate, and nothing else; all is on loopback.
     run.py names [--calls N]          memory stays flat over N client ids, targets and paths
 """
 import argparse
+import atexit
+import os
 import pathlib
 import resource
 import signal
@@ -76,6 +78,8 @@ allow_private_addresses = true
 concurrency = 1000
 """)
         self.processes = []
+        # However the run ends, nothing is left behind.
+        atexit.register(self.stop)
         self.start(binary, "sim", "blink", "--plain", "--listen", f"127.0.0.1:{bank}")
         wait_for(bank)
         self.gateway = self.start(binary, "run", "--config", "routes.toml")
@@ -101,6 +105,11 @@ concurrency = 1000
         return next(int(line.split()[1]) * 1024 for line in status.splitlines()
                     if line.startswith("VmRSS:"))
 
+    def cpu(self):
+        """Processor seconds of the gateway so far."""
+        fields = pathlib.Path(f"/proc/{self.gateway.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def metric(self, name):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics") as answer:
             lines = answer.read().decode().splitlines()
@@ -114,8 +123,9 @@ concurrency = 1000
     def stop(self):
         """The gateway's exit code; the simulated bank dies of its signal."""
         for process in reversed(self.processes):
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(timeout=60)
         self.temporary.cleanup()
         return self.gateway.returncode
 
@@ -283,10 +293,12 @@ def flat(binary, count, name, make, wanted):
     warm = max(count // 10, 1)
     broken = pour(world, warm, make, wanted)
     after_warm, series, started = world.resident(), world.series(), time.monotonic()
+    cpu = world.cpu()
     broken += pour(world, count - warm, make, wanted)
     took = time.monotonic() - started
     grown = world.resident() - after_warm
-    print(f"{name}: {count} calls, {(count - warm) / took:.0f} a second; after the first {warm}: "
+    print(f"{name}: {count} calls, {(count - warm) / took:.0f} a second, "
+          f"{(world.cpu() - cpu) / (count - warm) * 1e6:.1f} us of CPU each; after the first {warm}: "
           f"{mebibytes(after_warm)}; growth over the rest: {grown / 1024:.0f} KiB "
           f"(at most {GROWTH_MAX // 1024})")
     if grown > GROWTH_MAX:
