@@ -86,6 +86,9 @@ concurrency = 1000
         wait_for(self.admin)
         self.context = ssl.create_default_context(cafile=self.folder / "hub-ca.pem")
         self.context.load_cert_chain(self.folder / f"{CLIENT}.pem", self.folder / f"{CLIENT}.key")
+        self.context_h2 = ssl.create_default_context(cafile=self.folder / "hub-ca.pem")
+        self.context_h2.load_cert_chain(self.folder / f"{CLIENT}.pem", self.folder / f"{CLIENT}.key")
+        self.context_h2.set_alpn_protocols(["h2"])
 
     def start(self, binary, *words):
         errors = open(self.folder / f"{words[0]}.err", "w")
@@ -99,6 +102,16 @@ concurrency = 1000
         plain = socket.create_connection(("127.0.0.1", self.port))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self.context.wrap_socket(plain, server_hostname="localhost")
+
+    def connect_h2(self):
+        """A connection that speaks HTTP/2, its settings exchanged."""
+        plain = socket.create_connection(("127.0.0.1", self.port))
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream = self.context_h2.wrap_socket(plain, server_hostname="localhost")
+        stream.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        stream.recv(4096)
+        stream.sendall(bytes([0, 0, 0, 4, 1, 0, 0, 0, 0]))
+        return stream
 
     def resident(self):
         status = pathlib.Path(f"/proc/{self.gateway.pid}/status").read_text()
@@ -192,19 +205,19 @@ def idle(binary, count):
     for _ in range(200):
         call(world, "warm")
     before = world.resident()
-    for served in (False, True):
-        started = time.monotonic()
+    for kind in ("after the handshake", "of HTTP/2", "after an answer"):
+        started, served = time.monotonic(), kind == "after an answer"
         while len(held) < count:
-            stream = world.connect()
+            stream = world.connect_h2() if kind == "of HTTP/2" else world.connect()
             if served:
                 stream.sendall(request(f"idle-{len(held)}"))
                 if Reader(stream).answer()[0] != 200:
                     broken.append("an answer was not 200")
             held.append(stream)
         took = time.monotonic() - started
-        time.sleep(2)
+        # What is idle for a while gives its buffers back.
+        time.sleep(7)
         each = (world.resident() - before) / count
-        kind = "after an answer" if served else "after the handshake"
         print(f"idle: {count} TLS connections, {kind}: {each / 1024:.1f} KiB each "
               f"(at most {IDLE_MAX // 1024}, wished {IDLE_WISH // 1024}), "
               f"{mebibytes(world.resident())} in all, {count / took:.0f} handshakes a second")

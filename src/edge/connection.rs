@@ -163,7 +163,8 @@ where
     Box::pin(finish(&link, guard.into_socket(), fault)).await;
 }
 
-/// Waits for the first byte of a request. False when none comes.
+/// Waits for the first byte of a request, or for the gateway to leave: how that is done, the driver
+/// knows. False when nothing comes.
 async fn rest<S>(link: &Link, guard: &mut Guard<S>, watch: &Watch) -> bool
 where
     S: AsyncRead + Unpin,
@@ -171,7 +172,7 @@ where
     tokio::select! {
         biased;
         has_come = poll_fn(|cx| guard.poll_first(cx)) => has_come,
-        () = link.worker.hub.leaving() => false,
+        () = link.worker.hub.leaving() => true,
         () = sleep_until(watch.idle_end(link)) => false,
     }
 }
