@@ -1,7 +1,8 @@
 # The commands that README names. Everything is built by cargo; this file only sees to what cargo
 # can't: a C compiler and cmake, which the TLS and compression libraries are built with.
 
-.PHONY: demo demo-stay test storm hang lint bench bench-rivals bench-scale tools
+.PHONY: demo demo-stay test storm hang lint bench bench-rivals bench-scale
+.PHONY: idle soak names schemathesis fuzz tools
 CARGO ?= cargo
 
 # The story: two simulated banks, the gateway, a client; ends with 0 if all went as expected.
@@ -49,6 +50,32 @@ bench-scale: tools
 # p99 of nine banks while the tenth hangs, beside the same without: interleaved rounds, the median.
 hang: tools
 	$(CARGO) test --locked --test it -- --ignored --exact --nocapture hang::measured_beside_a_bank_that_hangs
+
+# The long runs; each ends by itself and says what it measured. Not part of `make test`.
+idle: tools
+	$(CARGO) build --locked --release
+	python3 benches/long/run.py idle
+
+soak: tools
+	$(CARGO) build --locked --release
+	python3 benches/long/run.py soak
+
+names: tools
+	$(CARGO) build --locked --release
+	python3 benches/long/run.py names
+
+# Calls made up from the contracts, against a gateway and simulated banks. Needs schemathesis.
+schemathesis: tools
+	$(CARGO) build --locked
+	tests/schemathesis.sh
+
+# Every fuzz target, each for FUZZ_SECONDS. Needs cargo-fuzz and a nightly toolchain.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz"; exit 1; }
+	cd tests/fuzz && for target in $$(ls seeds); do mkdir -p corpus/$$target; \
+	  $(CARGO) +nightly fuzz run --fuzz-dir . --sanitizer none $$target corpus/$$target \
+	    seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 tools:
 	@missing=""; \

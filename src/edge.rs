@@ -12,6 +12,7 @@ mod clients;
 mod clock;
 mod commons;
 mod connection;
+mod counted;
 mod estate;
 mod flights;
 mod forward;
@@ -34,6 +35,7 @@ mod sockets;
 mod standing;
 mod successor;
 mod tls;
+mod watch;
 mod worker;
 
 use std::fmt;

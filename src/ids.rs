@@ -177,6 +177,9 @@ pub(crate) fn hex_value(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::{any, proptest};
+
     use super::*;
 
     #[test]
@@ -218,6 +221,28 @@ mod tests {
         assert_eq!(Fingerprint::parse(&format!("sha256:{colons}")), Ok(fingerprint));
         for bad in ["", "sha256:", "sha256:00", "md5:00", &format!("{fingerprint}00")] {
             assert!(Fingerprint::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        /// What is taken keeps its promise, byte for byte; nothing falls over.
+        #[test]
+        fn whatever_is_taken_for_an_id_is_one(bytes in vec(any::<u8>(), 0..80)) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes)
+                && let Ok(id) = CorrelationId::parse(&value)
+            {
+                assert_eq!(id.as_str().as_bytes(), bytes);
+                assert!((1..=64).contains(&bytes.len()));
+                assert!(bytes.iter().all(u8::is_ascii_graphic));
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            if let Ok(id) = TargetId::parse(&text) {
+                assert_eq!(id.as_str(), text);
+                assert!((1..=30).contains(&text.len()));
+            }
+            if let Ok(print) = Fingerprint::parse(&text) {
+                assert_eq!(Fingerprint::parse(&print.to_string()), Ok(print));
+            }
         }
     }
 }

@@ -8,7 +8,7 @@
 //! | 4 | `main`, [`cli`], [`sim`] | everything; wires, decides nothing |
 //! | 3 | [`edge`] | tokio, hyper, tower, rustls, pingora: sockets and the process |
 //! | 2 | [`exchange`], [`conversation`], [`breaker`], [`callers`], [`endpoints`], [`limiter`], [`patience`], [`record`], [`snapshot`], [`trace_context`] | the walk, with the edge behind two traits |
-//! | 1 | [`answer`], [`contract`], [`dialect`], [`framing`], [`routes`] | the rules: documents and tables in, decisions out |
+//! | 1 | [`answer`], [`contract`], [`dialect`], [`frames`], [`framing`], [`routes`] | the rules: documents and tables in, decisions out |
 //! | 0 | [`fault`], [`ids`], [`oauth`] | words |
 //!
 //! Floors 0 to 2 are pure: no sockets, no clock they were not handed, no logging. They build
@@ -28,6 +28,7 @@ pub mod dialect;
 pub mod endpoints;
 pub mod exchange;
 pub mod fault;
+pub mod frames;
 pub mod framing;
 pub mod ids;
 pub mod limiter;

@@ -83,6 +83,8 @@ fn is_id(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, proptest};
+
     use super::*;
 
     fn parse(value: &str) -> Option<TraceId> {
@@ -130,5 +132,19 @@ mod tests {
         );
         assert_eq!(parse(value.to_str().unwrap()), Some(trace));
         assert!(parse(restart(0, 0).1.to_str().unwrap()).is_some());
+    }
+
+    proptest! {
+        /// Any value is a trace id or none; what we write ourselves always is.
+        #[test]
+        fn any_value_is_read_or_ignored(
+            noise in "[0-9a-f-]{0,60}|[ -~]{0,80}", trace in any::<u128>(), parent in any::<u64>(),
+        ) {
+            if let Some(trace) = parse(&noise) {
+                assert!(noise.contains(trace.as_str()), "{noise}");
+            }
+            let (trace, value) = restart(trace, parent);
+            assert_eq!(parse(value.to_str().unwrap()), Some(trace));
+        }
     }
 }

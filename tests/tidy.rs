@@ -10,6 +10,8 @@
 mod files;
 #[path = "tidy/floors.rs"]
 mod floors;
+#[path = "tidy/matrix.rs"]
+mod matrix;
 #[path = "tidy/readme.rs"]
 mod readme;
 #[path = "tidy/source.rs"]

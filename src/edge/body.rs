@@ -1,5 +1,6 @@
 //! The body of a request, read from hyper.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -7,26 +8,70 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
+use super::worker::Worker;
 use crate::exchange::RequestBody;
 use crate::fault::Fault;
 
+/// How much of a body that nobody wants is still taken in.
+const UNWANTED_BYTES_MAX: usize = 128 * 1024;
+
 /// A body and the time it has.
-#[derive(Debug)]
 pub(super) struct TimedBody {
-    pub(super) incoming: Incoming,
-    pub(super) deadline: Duration,
+    incoming: Option<Incoming>,
+    deadline: Duration,
+    /// For a body in HTTP/2, which outlives a refusal: see `drop`.
+    worker: Option<Rc<Worker>>,
+}
+
+impl TimedBody {
+    pub(super) const fn new(
+        incoming: Incoming,
+        deadline: Duration,
+        worker: Option<Rc<Worker>>,
+    ) -> Self {
+        Self { incoming: Some(incoming), deadline, worker }
+    }
 }
 
 impl RequestBody for TimedBody {
     fn declared_bytes(&self) -> Option<u64> {
-        self.incoming.size_hint().exact()
+        self.incoming.as_ref().and_then(|incoming| incoming.size_hint().exact())
     }
 
-    async fn read(self, bytes_max: usize) -> Result<Bytes, Fault> {
+    async fn read(mut self, bytes_max: usize) -> Result<Bytes, Fault> {
+        let Some(incoming) = self.incoming.take() else { return Ok(Bytes::new()) };
         // A timer is only set when the body is not there yet, which is rare: `timeout` asks first.
-        match timeout(self.deadline, read_all(self.incoming, bytes_max)).await {
+        match timeout(self.deadline, read_all(incoming, bytes_max)).await {
             Ok(read) => read,
             Err(_) => Err(Fault::BodyTimeout),
+        }
+    }
+}
+
+impl Drop for TimedBody {
+    /// A request that was refused by its head leaves a body on its way. To let go of it would reset
+    /// the stream, and a client whose calls are refused often would lose its connection to the
+    /// limit on resets. So what comes is taken in and forgotten, in bounds.
+    fn drop(&mut self) {
+        let (Some(incoming), Some(worker)) = (self.incoming.take(), self.worker.take()) else {
+            return;
+        };
+        if incoming.is_end_stream() || !worker.is_alive() {
+            return;
+        }
+        let deadline = self.deadline;
+        tokio::task::spawn_local(async move {
+            let _ = timeout(deadline, take_in(incoming)).await;
+        });
+    }
+}
+
+async fn take_in(mut incoming: Incoming) {
+    let mut taken = 0;
+    while let Some(Ok(frame)) = incoming.frame().await {
+        taken += frame.data_ref().map_or(0, Bytes::len);
+        if taken > UNWANTED_BYTES_MAX {
+            return;
         }
     }
 }

@@ -1,10 +1,10 @@
 //! One client connection, from the accepted socket to its end.
 //!
-//! This file decides how long a connection may take over what, and how it ends: after a last
-//! answer, with what the client still sends read away, so that the answer is not lost to a reset
-//! (RFC 9112 section 9.6). It must not know what requests mean.
+//! This file decides what a connection holds while it waits, and how it ends: after a last answer,
+//! with what the client still sends read away, so that the answer is not lost to a reset (RFC 9112
+//! section 9.6). It must not know what requests mean.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -19,18 +19,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::gateway::{Link, refuse_head, serve};
-use super::guard::{Guard, Phase, Progress};
+use super::counted::Counted;
+use super::gateway::{Link, note_bare_answer, refuse_head, serve};
+use super::guard::{Cut, Guard, Progress};
 use super::guests::{Stay, seat};
 use super::local::LocalExecutor;
 use super::tls::EdgeSide;
+use super::watch::{End, Goodbye, PARTING, Watch, drive};
 use super::worker::Worker;
 use crate::callers::Peer;
 use crate::fault::Fault;
+use crate::frames::Ledger;
 use crate::framing::HeadLimits;
 use crate::ids::Fingerprint;
 use crate::routes::EdgeLimits;
@@ -38,11 +41,11 @@ use crate::routes::EdgeLimits;
 /// How long, and how many bytes, a closing connection is read from.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// How long an HTTP/1.x connection is idle before it gives its buffers back.
+const REST_AFTER: Duration = Duration::from_secs(5);
 /// HTTP/2 flow control: a stream's window takes the largest form, a connection's several of them.
 const H2_STREAM_WINDOW: u32 = 128 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// How long a connection whose client is out may take to say goodbye.
-const PARTING: Duration = Duration::from_millis(300);
 /// How long a peer may leave an HTTP/2 ping unanswered.
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -62,17 +65,10 @@ pub(super) async fn serve_tls(
     side: Arc<EdgeSide>,
 ) {
     let limits = worker.hub.snapshot.load().table.gateway.limits.clone();
-    let mut handshake = pin!(TlsAcceptor::from(side.config.clone()).accept(socket).into_fallible());
-    let shaken = timeout(limits.handshake_timeout, handshake.as_mut()).await;
-    worker.end_handshake();
-    let mut stream = match shaken {
-        Ok(Ok(stream)) => stream,
-        failed => {
-            // Counted while the socket is still open: who sees it close finds it counted.
-            worker.meters().handshakes_failed.fetch_add(1, Ordering::Relaxed);
-            drop(failed);
-            return;
-        }
+    // What a step needs lives in its own box and goes with it: idle connections are many.
+    let config = side.config.clone();
+    let Some(mut stream) = Box::pin(shake_hands(&worker, socket, config, &limits)).await else {
+        return;
     };
     let meters = worker.meters();
     meters.handshakes.fetch_add(1, Ordering::Relaxed);
@@ -96,6 +92,24 @@ pub(super) async fn serve_tls(
     } else {
         serve_http1(link, stream, &limits).await;
     }
+}
+
+async fn shake_hands(
+    worker: &Worker,
+    socket: TcpStream,
+    config: Arc<rustls::ServerConfig>,
+    limits: &EdgeLimits,
+) -> Option<TlsStream<TcpStream>> {
+    let mut handshake = pin!(TlsAcceptor::from(config).accept(socket).into_fallible());
+    let shaken = timeout(limits.handshake_timeout, handshake.as_mut()).await;
+    worker.end_handshake();
+    if let Ok(Ok(stream)) = shaken {
+        return Some(stream);
+    }
+    // Counted while the socket is still open: who sees it close finds it counted.
+    worker.meters().handshakes_failed.fetch_add(1, Ordering::Relaxed);
+    drop(shaken);
+    None
 }
 
 fn describe(stream: &TlsStream<TcpStream>, from: SocketAddr) -> (Peer, Option<&'static str>) {
@@ -130,6 +144,9 @@ fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>, stay: Rc<Stay
     })
 }
 
+/// A connection at work. It is in a box, so that one that rests does not hold its place.
+type Served<'l, T> = Pin<Box<dyn Future<Output = T> + 'l>>;
+
 async fn serve_http1<S>(link: Rc<Link>, socket: S, limits: &EdgeLimits)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -140,7 +157,51 @@ where
         uri_bytes_max: limits.uri_bytes_max,
     };
     let scratch = link.worker.scratch.clone();
-    let guard = Guard::new(socket, scratch, head_limits, link.progress.clone());
+    let mut guard = Guard::new(socket, scratch, head_limits, link.progress.clone());
+    let mut watch = Watch::new(&link, limits).and_rest(REST_AFTER);
+    let (guard, fault) = loop {
+        // The library and its buffers are only there while there is something to read.
+        if !rest(&link, &mut guard, &watch).await {
+            break (guard, None);
+        }
+        let (end, kept) = serve_requests(&link, guard, limits, &mut watch).await;
+        match end {
+            End::Resting => guard = kept,
+            End::Closed => break (kept, link.progress.take_fault()),
+            End::HeadLate => break (kept, Some(Fault::HeadTimeout)),
+            End::Cut => return,
+        }
+    };
+    Box::pin(finish(&link, guard.into_socket(), fault)).await;
+}
+
+/// Waits for the first byte of a request, for the gateway to leave, or for its client to be out:
+/// how a connection ends, the driver knows. False when nothing comes.
+async fn rest<S>(link: &Link, guard: &mut Guard<S>, watch: &Watch) -> bool
+where
+    S: AsyncRead + Unpin,
+{
+    tokio::select! {
+        biased;
+        has_come = poll_fn(|cx| {
+            link.stay.wake(cx.waker());
+            if link.stay.is_over() { Poll::Ready(true) } else { guard.poll_first(cx) }
+        }) => has_come,
+        () = link.worker.hub.leaving() => true,
+        () = sleep_until(watch.idle_end(link)) => false,
+    }
+}
+
+/// Serves what comes until the connection rests or ends.
+fn serve_requests<'l, S>(
+    link: &'l Rc<Link>,
+    guard: Guard<S>,
+    limits: &EdgeLimits,
+    watch: &'l mut Watch,
+) -> Served<'l, (End, Guard<S>)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let server = link.clone();
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -151,30 +212,33 @@ where
         .max_headers(limits.head_fields_max + 8)
         .max_buf_size(limits.head_bytes_max.max(64 * 1024) * 2)
         .serve_connection(guard, service_fn(move |request| serve(&server, request)));
-    let watch = Watch::new(&link, limits);
-    let end = drive(&link, watch, |cx, goodbye| {
-        let mut connection = Pin::new(&mut connection);
-        // There is no word for it between two requests: the next answer announces the close.
-        if goodbye == Some(Goodbye::Now) {
-            connection.as_mut().graceful_shutdown();
-        }
-        connection.poll_without_shutdown(cx).map(|_| ())
+    Box::pin(async move {
+        let end = drive(link, watch, |cx, goodbye| {
+            let mut connection = Pin::new(&mut connection);
+            // There is no word for it between two requests: the next answer announces the close.
+            if goodbye == Some(Goodbye::Now) {
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.poll_without_shutdown(cx).map(|_| ())
+        })
+        .await;
+        let parts = connection.into_parts();
+        let mut guard = parts.io;
+        // The library reads whole heads and their bodies, so nothing is left; if it were, it would
+        // be read first.
+        guard.give_back(&parts.read_buf);
+        (end, guard)
     })
-    .await;
-    let fault = match end {
-        End::Closed => link.progress.take_fault(),
-        End::HeadLate => Some(Fault::HeadTimeout),
-        End::Cut => return,
-    };
-    finish(&link, connection.into_parts().io.into_socket(), fault).await;
 }
 
-async fn serve_http2<S>(link: Rc<Link>, socket: S, limits: &EdgeLimits)
+fn serve_http2<S>(link: Rc<Link>, socket: S, limits: &EdgeLimits) -> Served<'static, ()>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let server = link.clone();
-    let connection = http2::Builder::new(LocalExecutor)
+    let ledger = Ledger::new(limits.h2_frames_max, limits.h2_streams_max);
+    let socket = Counted::new(socket, ledger, link.opened, link.progress.clone());
+    let mut connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams_max)
         .max_pending_accept_reset_streams(limits.h2_resets_max as usize)
@@ -186,156 +250,28 @@ where
         .keep_alive_interval(limits.idle_timeout / 2)
         .keep_alive_timeout(H2_PING_TIMEOUT)
         .serve_connection(TokioIo::new(socket), service_fn(move |request| serve(&server, request)));
-    let mut connection = pin!(connection);
     let resets_max = limits.h2_resets_max;
-    let counter = link.clone();
-    let watch = Watch::new(&link, limits);
-    drive(&link, watch, |cx, goodbye| {
-        // GOAWAY twice (RFC 9113 section 6.8): streams on their way are still served.
-        if goodbye.is_some() {
-            connection.as_mut().graceful_shutdown();
-        }
-        if counter.resets.get() > resets_max {
-            // Rapid reset (CVE-2023-44487): whoever opens streams to close them is shown out.
-            return Poll::Ready(());
-        }
-        connection.as_mut().poll(cx).map(|_| ())
+    let mut watch = Watch::new(&link, limits);
+    Box::pin(async move {
+        drive(&link, &mut watch, |cx, goodbye| {
+            let mut connection = Pin::new(&mut connection);
+            // GOAWAY twice (RFC 9113 section 6.8): streams on their way are still served.
+            if goodbye.is_some() {
+                connection.as_mut().graceful_shutdown();
+            }
+            let polled = connection.as_mut().poll(cx).map(|_| ());
+            for _ in 0..link.progress.take_bare_answers() {
+                note_bare_answer(&link);
+            }
+            if link.resets.get() > resets_max {
+                // Rapid reset (CVE-2023-44487): whoever opens streams to close them is shown out.
+                link.progress.cut(Cut::Resets);
+                return Poll::Ready(());
+            }
+            polled
+        })
+        .await;
     })
-    .await;
-}
-
-/// How a connection came to its end.
-enum End {
-    /// The library is done with it, or the guard refused a head.
-    Closed,
-    /// A head began and did not end in time.
-    HeadLate,
-    /// Nothing more to say.
-    Cut,
-}
-
-/// What a connection is told about its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Goodbye {
-    /// The gateway leaves: what comes is still served.
-    Soon,
-    /// It takes nothing new.
-    Now,
-}
-
-/// A connection's deadlines, by what it waits for.
-struct Watch {
-    idle: Duration,
-    head: Duration,
-    age_max: Duration,
-    /// How long it may be quiet once the gateway leaves.
-    quiet: Duration,
-    /// Since when the gateway leaves.
-    leaving: Option<Instant>,
-}
-
-impl Watch {
-    fn new(link: &Link, limits: &EdgeLimits) -> Self {
-        Self {
-            idle: limits.idle_timeout,
-            head: limits.head_timeout,
-            age_max: limits.connection_age_max,
-            quiet: link.worker.hub.snapshot.load().table.gateway.drain_quiet,
-            leaving: None,
-        }
-    }
-
-    /// When the current wait has to be over.
-    fn deadline(&self, link: &Link) -> (Phase, Instant) {
-        let (phase, since) = link.progress.phase();
-        match phase {
-            // Whoever is out had its time; only what is under way is waited for.
-            Phase::Idle | Phase::Head if link.stay.is_over() => (Phase::Idle, Instant::now()),
-            Phase::Busy if link.stay.is_over() => (phase, Instant::now() + PARTING),
-            Phase::Idle => {
-                let end = (since + self.idle).min((link.opened + self.age_max).max(since));
-                let quiet = self.leaving.map(|leaving| leaving.max(since) + self.quiet);
-                (phase, quiet.map_or(end, |quiet| end.min(quiet)))
-            }
-            Phase::Head => (phase, since + self.head),
-            // The exchange has deadlines of its own; look again when it may be over, or when the
-            // connection is to take no other one.
-            Phase::Busy => {
-                let (now, old) = (Instant::now(), link.opened + self.age_max);
-                let next = now + self.idle;
-                (phase, if old > now { next.min(old) } else { next })
-            }
-        }
-    }
-}
-
-/// Polls a connection to its end, with one timer that is only touched when it fires or when a head
-/// comes in pieces: a request that arrives whole costs no timer.
-async fn drive(
-    link: &Rc<Link>,
-    mut watch: Watch,
-    mut poll_connection: impl FnMut(&mut std::task::Context<'_>, Option<Goodbye>) -> Poll<()>,
-) -> End {
-    let mut timer = pin!(sleep(watch.idle.min(watch.age_max)));
-    let mut leaving = pin!(link.worker.hub.leaving());
-    let (mut heard, mut over) = (false, false);
-    poll_fn(|cx| {
-        if !heard {
-            heard = true;
-            link.stay.wake(cx.waker());
-        }
-        let out = !over && link.stay.is_over();
-        if out {
-            over = true;
-            timer.as_mut().reset(Instant::now() + PARTING);
-        }
-        let leaves = watch.leaving.is_none() && leaving.as_mut().poll(cx).is_ready();
-        if leaves {
-            watch.leaving = Some(Instant::now());
-        }
-        let goodbye = if out { Some(Goodbye::Now) } else { leaves.then_some(Goodbye::Soon) };
-        if poll_connection(cx, goodbye).is_ready() {
-            return Poll::Ready(End::Closed);
-        }
-        if link.progress.take_hurry() || leaves {
-            timer.as_mut().reset(watch.deadline(link).1);
-        }
-        look_at_timer(link, &watch, timer.as_mut(), cx, &mut poll_connection)
-    })
-    .await
-}
-
-fn look_at_timer(
-    link: &Link,
-    watch: &Watch,
-    mut timer: Pin<&mut Sleep>,
-    cx: &mut std::task::Context<'_>,
-    poll_connection: &mut impl FnMut(&mut std::task::Context<'_>, Option<Goodbye>) -> Poll<()>,
-) -> Poll<End> {
-    while timer.as_mut().poll(cx).is_ready() {
-        let (phase, deadline) = watch.deadline(link);
-        if phase == Phase::Busy
-            && Instant::now() >= link.opened + watch.age_max
-            && poll_connection(cx, Some(Goodbye::Now)).is_ready()
-        {
-            // It takes nothing new: HTTP/2 could carry a next stream before the last one ends.
-            return Poll::Ready(End::Closed);
-        }
-        if deadline > Instant::now() {
-            timer.as_mut().reset(deadline);
-            continue;
-        }
-        return match phase {
-            Phase::Head if link.progress.owes() => Poll::Ready(End::Cut),
-            Phase::Head => Poll::Ready(End::HeadLate),
-            Phase::Idle | Phase::Busy => {
-                // Between two requests there is nothing to lose: say goodbye properly.
-                let _ = poll_connection(cx, Some(Goodbye::Now));
-                Poll::Ready(if phase == Phase::Idle { End::Closed } else { End::Cut })
-            }
-        };
-    }
-    Poll::Pending
 }
 
 /// Says a last word, if there is one, and closes.
@@ -345,7 +281,7 @@ where
 {
     let farewell = async {
         if let Some(fault) = fault {
-            let (answer, _) = refuse_head(link, fault);
+            let answer = refuse_head(link, fault);
             socket.write_all(&render(&answer)).await?;
         }
         socket.shutdown().await?;

@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -79,26 +78,49 @@ fn note_unheard(link: &Link, fate: Rc<Fate>, request: &Request<Incoming>) {
     drop(Entry { record, worker: &link.worker, line, started: Instant::now(), fate });
 }
 
+/// Writes the record of a bare 431 of the HTTP/2 library, whose head was too large for it to read:
+/// the client was sent no body and none of our marks.
+pub(super) fn note_bare_answer(link: &Link) {
+    // A head that large is no request: whoever goes on with them is shown out.
+    link.resets.set(link.resets.get() + 1);
+    let correlation = fresh_correlation();
+    let mut answer = Answer::of_fault(&Fault::HeadTooLarge, Manner::default());
+    answer.body = Bytes::new();
+    note_refused(link, "h2", Fault::HeadTooLarge, correlation, &answer);
+}
+
+fn fresh_correlation() -> CorrelationId {
+    let bits = Random.bits().to_ne_bytes();
+    CorrelationId::fresh(uuid::Builder::from_random_bytes(bits).into_uuid())
+}
+
 /// Writes the record and the answer of a request that never became one: its head was refused.
-pub(super) fn refuse_head(link: &Link, fault: Fault) -> (Answer, CorrelationId) {
-    let correlation = CorrelationId::fresh(
-        uuid::Builder::from_random_bytes(Random.bits().to_ne_bytes()).into_uuid(),
-    );
+pub(super) fn refuse_head(link: &Link, fault: Fault) -> Answer {
+    let correlation = fresh_correlation();
     let mut answer = Answer::of_fault(&fault, Manner::default());
     answer.mark(&correlation);
     answer.announce_close();
+    note_refused(link, "http/1.1", fault, correlation, &answer);
+    answer
+}
+
+fn note_refused(
+    link: &Link,
+    protocol: &'static str,
+    fault: Fault,
+    correlation: CorrelationId,
+    answer: &Answer,
+) {
     let mut record =
-        Record { correlation: Some(correlation.clone()), fault: Some(fault), ..Record::default() };
-    record.answered(&answer);
-    let entry = Entry {
+        Record { correlation: Some(correlation), fault: Some(fault), ..Record::default() };
+    record.answered(answer);
+    drop(Entry {
         record,
         worker: &link.worker,
-        line: Line { peer: link.peer_text.clone(), protocol: "http/1.1", tls: link.tls },
+        line: Line { peer: link.peer_text.clone(), protocol, tls: link.tls },
         started: Instant::now(),
         fate: Rc::new(Fate::default()),
-    };
-    drop(entry);
-    (answer, correlation)
+    });
 }
 
 async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -120,7 +142,8 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         refusing: matches!(stage, Stage::Refusing | Stage::Over),
         now: started.into_std(),
     };
-    let body = TimedBody { incoming, deadline: link.body_timeout };
+    let taker = (head.version == Version::HTTP_2).then(|| link.worker.clone());
+    let body = TimedBody::new(incoming, link.body_timeout, taker);
     let mut answer = exchange(setting, &head, body, &mut entry.record).await;
     let old = started.saturating_duration_since(link.opened) > link.age_max;
     // Asked again: the drain may have begun meanwhile, and this is the last chance to say so.
@@ -233,7 +256,7 @@ impl Drop for Served {
             note_unheard(&self.link, self.fate.clone(), &request);
         }
         let Some(exchange) = exchange else { return };
-        if self.fate.is_sent() && self.link.worker.alive.load(Ordering::Relaxed) {
+        if self.fate.is_sent() && self.link.worker.is_alive() {
             let unfinished = Unfinished::new(self.link.worker.clone());
             tokio::task::spawn_local(async move {
                 exchange.await;

@@ -60,6 +60,33 @@ pub(super) struct Progress {
     unwritten: Cell<bool>,
     /// Whoever waits for the answers under way to be gone.
     waits: RefCell<Option<Waker>>,
+    /// HTTP/2 streams whose answer is not at its end.
+    streams: Cell<u32>,
+    /// Answers that the HTTP/2 library gave by itself.
+    bare_answers: Cell<u32>,
+    cut: Cell<Option<Cut>>,
+}
+
+/// Why a connection was cut by whoever owns it, and not for one of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// More HTTP/2 frames than its requests need.
+    Frames,
+    /// Streams that were opened to be reset.
+    Resets,
+    /// Answers that it does not take.
+    Untaken,
+}
+
+impl Cut {
+    /// Its name in the metrics.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Frames => "frames",
+            Self::Resets => "resets",
+            Self::Untaken => "untaken",
+        }
+    }
 }
 
 impl Progress {
@@ -73,6 +100,9 @@ impl Progress {
             fault: RefCell::new(None),
             unwritten: Cell::new(false),
             waits: RefCell::new(None),
+            streams: Cell::new(0),
+            bare_answers: Cell::new(0),
+            cut: Cell::new(None),
         })
     }
 
@@ -106,6 +136,37 @@ impl Progress {
     /// bytes.
     pub(super) fn owes(&self) -> bool {
         self.in_flight.get() > 0 || self.unwritten.get()
+    }
+
+    /// Whether an answer is done and its client has not taken all of it: bytes wait for the socket,
+    /// or a stream waits for its window.
+    pub(super) fn is_untaken(&self) -> bool {
+        self.unwritten.get() || self.streams.get() > self.in_flight.get()
+    }
+
+    /// So many HTTP/2 streams wait for their answer's end.
+    pub(super) fn set_streams(&self, streams: usize) {
+        self.streams.set(u32::try_from(streams).unwrap_or(u32::MAX));
+    }
+
+    /// The library answered by itself.
+    pub(super) fn add_bare_answers(&self, count: u32) {
+        self.bare_answers.set(self.bare_answers.get() + count);
+    }
+
+    /// How often it did so since this was last asked.
+    pub(super) fn take_bare_answers(&self) -> u32 {
+        self.bare_answers.take()
+    }
+
+    /// The connection is to end, for this.
+    pub(super) fn cut(&self, cut: Cut) {
+        self.cut.set(Some(cut));
+    }
+
+    /// Why it was cut, if it was.
+    pub(super) fn take_cut(&self) -> Option<Cut> {
+        self.cut.take()
     }
 
     fn wake(&self) {
@@ -195,6 +256,15 @@ impl<S> Guard<S> {
         Ok(())
     }
 
+    /// Takes back what the library read and did not use; it is read again before all else.
+    pub(super) fn give_back(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.buffer.splice(..self.start, bytes.iter().copied());
+            self.start = 0;
+            self.released += bytes.len();
+        }
+    }
+
     fn give(&mut self, cursor: &mut ReadBufCursor<'_>) {
         let count = self.released.min(cursor.remaining());
         let end = self.start + count;
@@ -212,6 +282,19 @@ impl<S> Guard<S> {
 }
 
 impl<S: AsyncRead + Unpin> Guard<S> {
+    /// Waits for the first byte of a request; false at the end of the connection.
+    pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if !self.waiting().is_empty() {
+            return Poll::Ready(true);
+        }
+        let Poll::Ready(filled) = self.poll_fill(cx) else { return Poll::Pending };
+        let has_come = filled.is_ok_and(|count| count > 0);
+        if has_come {
+            self.progress.enter(Phase::Head, Instant::now());
+        }
+        Poll::Ready(has_come)
+    }
+
     /// Reads what the socket has. `Ok(0)` is the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.start > 0 {

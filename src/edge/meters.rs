@@ -73,6 +73,8 @@ pub(super) struct Counts {
     pub shadows: HashMap<&'static str, u64>,
     /// Oddities in banks' answers.
     pub oddities: HashMap<&'static str, u64>,
+    /// Connections that were cut for how they behaved, by what they did.
+    pub cuts: HashMap<&'static str, u64>,
 }
 
 /// One worker's meters.
@@ -155,6 +157,11 @@ impl WorkerMeters {
         }
     }
 
+    /// Counts a connection that was cut.
+    pub(super) fn count_cut(&self, kind: &'static str) {
+        *self.lock().cuts.entry(kind).or_default() += 1;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,6 +174,7 @@ impl Counts {
         add_all(&mut self.providers, &other.providers, Histogram::merge);
         add_all(&mut self.shadows, &other.shadows, |sum, more| *sum += more);
         add_all(&mut self.oddities, &other.oddities, |sum, more| *sum += more);
+        add_all(&mut self.cuts, &other.cuts, |sum, more| *sum += more);
     }
 }
 

@@ -50,6 +50,8 @@ impl Collector for HubCollector {
         encode_scoped(&mut encoder, "shadow", "Limits that would have refused.", &counts.shadows)?;
         let help = "Answers of banks that were odd and passed.";
         encode_scoped(&mut encoder, "oddities", help, &counts.oddities)?;
+        let help = "Connections cut for what they did.";
+        encode_scoped(&mut encoder, "connections_cut", help, &counts.cuts)?;
         encode_process(&mut encoder, hub)?;
         encode_workers(&mut encoder, hub)?;
         change::encode(&mut encoder, hub)?;

@@ -118,6 +118,11 @@ impl Worker {
         self.hub.meters.of_worker(self.number)
     }
 
+    /// Whether a task that is begun now can run.
+    pub(super) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Relaxed)
+    }
+
     /// A handshake is over, well or not.
     pub(super) fn end_handshake(&self) {
         self.handshakes.set(self.handshakes.get().saturating_sub(1));

@@ -141,6 +141,7 @@ impl Facts {
             handshake_timeout,
             head_timeout,
             body_timeout,
+            answer_timeout,
             idle_timeout,
             connection_age_max,
             head_bytes_max,
@@ -152,11 +153,13 @@ impl Facts {
             handshakes_max,
             h2_streams_max,
             h2_resets_max,
+            h2_frames_max,
         } = limits;
         for (key, time) in [
             ("handshake_timeout", handshake_timeout),
             ("head_timeout", head_timeout),
             ("body_timeout", body_timeout),
+            ("answer_timeout", answer_timeout),
             ("idle_timeout", idle_timeout),
             ("connection_age_max", connection_age_max),
         ] {
@@ -175,6 +178,7 @@ impl Facts {
         }
         self.show("limits.h2_streams_max", h2_streams_max);
         self.show("limits.h2_resets_max", h2_resets_max);
+        self.show("limits.h2_frames_max", h2_frames_max);
     }
 
     /// One `[[api]]`. Its contract is compared by the document's bytes.

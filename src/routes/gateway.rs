@@ -217,6 +217,7 @@ fn read_limits(section: &Reader<'_>) -> EdgeLimits {
         handshake_timeout: time("handshake_timeout"),
         head_timeout: time("head_timeout"),
         body_timeout: time("body_timeout"),
+        answer_timeout: time("answer_timeout"),
         idle_timeout: time("idle_timeout"),
         connection_age_max: time("connection_age_max"),
         head_bytes_max: size("head_bytes_max"),
@@ -228,6 +229,7 @@ fn read_limits(section: &Reader<'_>) -> EdgeLimits {
         handshakes_max: size("handshakes_max"),
         h2_streams_max: small("h2_streams_max"),
         h2_resets_max: small("h2_resets_max"),
+        h2_frames_max: small("h2_frames_max"),
     };
     if let Some(limits) = limits.filter(|_| read.uri_bytes_max > read.head_bytes_max) {
         let what = "`uri_bytes_max` is more than `head_bytes_max`, which holds it";

@@ -231,6 +231,8 @@ pub(super) fn parse_target_query(text: &str) -> Result<Name, Wrong> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::proptest;
+
     use super::*;
 
     #[test]
@@ -333,5 +335,30 @@ mod tests {
         );
         assert!(parse_target_header("X-Bank").is_ok() && parse_target_header("x_bank").is_err());
         assert!(parse_target_query("provider_id").is_ok() && parse_target_query("a=b").is_err());
+    }
+
+    /// Numbers with units, paths, and anything.
+    const TEXT: &str = r"[0-9]{0,25}(ms|s|m|h|/s|/h)?|[/a-z.%:]{0,30}|\PC{0,40}";
+
+    proptest! {
+        /// No text is too odd for a key of the table, and what is taken is taken as it is.
+        #[test]
+        fn any_text_is_taken_or_refused(text in TEXT) {
+            let _ = (parse_duration(&text), parse_listen(&text), parse_target_header(&text));
+            if let Ok(rate) = parse_rate(&text) {
+                assert!(rate.burst().get() <= 1_000_000, "{text}");
+            }
+            for parsed in [
+                parse_path(&text),
+                parse_base_path(&text),
+                parse_name(&text),
+                parse_error_uri(&text),
+                parse_redirect_uri(&text),
+                parse_native_client_id(&text),
+                parse_target_query(&text),
+            ] {
+                assert!(parsed.is_err() || parsed.as_deref() == Ok(text.as_str()), "{text}");
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! This file decides how they are written. It must not know what is answered.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -136,8 +137,16 @@ impl Frames {
     }
 
     pub(crate) fn open_as(world: &World, number: usize) -> Self {
-        let client = Client::tls(world.address(0), tls_of(number)).http2();
-        let mut wire = Wire::new(wait(client.raw()).unwrap(), world.notes().clone());
+        Self::begin_as(world.address(0), world.notes(), number)
+    }
+
+    pub(crate) fn open_at(address: SocketAddr, notes: &Notes) -> Self {
+        Self::begin_as(address, notes, 1)
+    }
+
+    fn begin_as(address: SocketAddr, notes: &Notes, number: usize) -> Self {
+        let client = Client::tls(address, tls_of(number)).http2();
+        let mut wire = Wire::new(wait(client.raw()).unwrap(), notes.clone());
         wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         let mut frames = Self { wire, unread: Vec::new() };
         frames.send(4, 0, 0, b"");
@@ -149,6 +158,23 @@ impl Frames {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
         self.wire.send([&head, payload].concat());
+    }
+
+    /// Writes the same bytes many times, in large writes, until the gateway takes no more.
+    pub(crate) fn flood(&mut self, frame: &[u8], times: usize) {
+        let many = frame.repeat(times.min(1_000));
+        for _ in 0..times.div_ceil(1_000) {
+            self.wire.send(&many);
+        }
+    }
+
+    /// Nothing more is said on it, and the gateway has closed it.
+    pub(crate) fn ends(mut self) -> Option<Vec<u8>> {
+        let mut farewell = None;
+        while let Some((_, payload)) = self.next(&[GOAWAY]) {
+            farewell = Some(payload);
+        }
+        farewell
     }
 
     /// Writes a request without a body.
@@ -174,6 +200,24 @@ impl Frames {
             }
         }
         self.send(HEADERS, flags, stream, &block);
+    }
+
+    /// Writes a request with its body.
+    pub(crate) fn ask(&mut self, stream: u32, ask: &Ask) {
+        let own = ["POST", "https", "localhost", &ask.target];
+        let pseudo = [":method", ":scheme", ":authority", ":path"].into_iter().zip(own);
+        let mut block = Vec::new();
+        let fields = ask.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        for (name, value) in pseudo.map(|(name, value)| (name, value.as_bytes())).chain(fields) {
+            block.push(0);
+            for text in [name.to_ascii_lowercase().as_bytes(), value] {
+                assert!(text.len() < 127, "one length octet");
+                block.push(u8::try_from(text.len()).unwrap());
+                block.extend_from_slice(text);
+            }
+        }
+        self.send(HEADERS, 4, stream, &block);
+        self.send(0, 1, stream, &ask.body);
     }
 
     /// The next frame of one of these kinds; `None` at the connection's end.

@@ -200,13 +200,16 @@ fn trailers_are_not_fields() {
 }
 
 #[test]
-fn a_head_beyond_twice_the_limit_is_refused_by_the_library_without_a_record() {
+fn a_head_beyond_twice_the_limit_is_refused_by_the_library_and_recorded_by_us() {
     // The library counts while it decompresses, so that a bomb is never held whole. Its 431 is not
-    // in the contract's words; the walk's own, below that, is.
+    // in the contract's words; the walk's own, below that, is. The log has both.
     let world = Setup::new().limits("head_bytes_max = 8192").start();
     let streams = Streams::open(&world);
     let response = streams.raw_answer(&Ask::token().with("X-Padding", "p".repeat(17_000)));
     assert_eq!((response.status().as_u16(), response.body().len()), (431, 0));
+    let line = world.line(|line| line["fault"] == "head_too_large");
+    assert_eq!((&line["status"], &line["protocol"]), (&431.into(), &"h2".into()));
+    assert_eq!(line["bytes_out"], 0);
     streams.begin_whole(&Ask::token()).answer().good();
     world.bank_heard(1);
 }

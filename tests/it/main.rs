@@ -27,6 +27,9 @@ mod wire;
 mod world;
 
 mod answers;
+mod attacks;
+mod attacks_h1;
+mod attacks_h2;
 mod bank_bytes;
 mod bank_faults;
 mod bank_reach;
@@ -44,6 +47,7 @@ mod endpoints;
 mod hang;
 mod heads;
 mod http2;
+mod http2_frames;
 mod identity;
 mod knobs;
 mod learned;

@@ -33,6 +33,11 @@ impl Wire {
         let _ = wait(self.stream.send(bytes.as_ref()));
     }
 
+    /// Ends the sending side.
+    pub(crate) fn finish(&mut self) {
+        let _ = wait(self.stream.finish());
+    }
+
     /// The next answer, whole.
     #[track_caller]
     pub(crate) fn answer(&mut self) -> Answer {

@@ -10,6 +10,7 @@ mod notes;
 mod pki;
 mod program;
 mod setup;
+mod siege;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ pub(crate) use self::pki::{
 };
 pub(crate) use self::program::Program;
 pub(crate) use self::setup::Setup;
+pub(crate) use self::siege::Siege;
 use crate::answer::{Answer, Correlation};
 use crate::ask::{Ask, Http};
 use crate::wire::{PATIENCE, Wire};

@@ -4,6 +4,7 @@
 //! This file decides what looks like one. It rather takes out too much: the words are for people.
 
 use crate::dialect::Asked;
+use crate::oauth::is_description;
 
 /// What stands in place of what was taken out.
 const GONE: &str = "[redacted]";
@@ -25,14 +26,31 @@ pub(in crate::dialect) fn redact(text: &str, asked: &Asked<'_>, hidden: &[&str])
     if text.trim().is_empty() || text.contains('<') {
         return None;
     }
-    let mut text = text.to_owned();
     let sent = asked.form.pairs().filter(|(name, _)| !PUBLIC.contains(name));
-    let values = sent.map(|(_, value)| value).chain(hidden.iter().copied());
-    for value in values.filter(|value| value.len() >= VALUE_BYTES_MIN) {
+    let values: Vec<_> = sent.map(|(_, value)| value).chain(hidden.iter().copied()).collect();
+    let text = without_opaque(&without_ibans(&without_values(text, &values)));
+    Some(text.chars().take(CHARS_MAX).collect())
+}
+
+/// Takes out values of the request. What may not stand in a description goes here and not later:
+/// else a value with such a character in its midst would be whole again once that is dropped.
+fn without_values(text: &str, values: &[&str]) -> String {
+    let mut text = text.to_owned();
+    let known = || values.iter().filter(|value| value.len() >= VALUE_BYTES_MIN);
+    for value in known() {
         text = text.replace(value, GONE);
     }
-    let text = without_opaque(&without_ibans(&text));
-    Some(text.chars().take(CHARS_MAX).collect())
+    text = speakable(&text);
+    for value in known().map(|value| speakable(value)) {
+        if value.len() >= VALUE_BYTES_MIN {
+            text = text.replace(&value, GONE);
+        }
+    }
+    text
+}
+
+fn speakable(text: &str) -> String {
+    text.chars().filter(|c| is_description(c.encode_utf8(&mut [0; 4]))).collect()
 }
 
 /// Takes out IBANs, also as they are printed: in groups of four.
@@ -128,6 +146,19 @@ mod tests {
         fn a_long_token_never_stays(token in "[a-z]{8}[0-9]{8}[A-Za-z0-9_-]{0,60}") {
             let clean = without_opaque(&without_ibans(&format!("the code {token}, is bad")));
             prop_assert!(!clean.contains(&token), "{}", clean);
+        }
+    }
+
+    #[test]
+    fn a_value_with_a_character_that_is_dropped_in_its_midst_is_found() {
+        let values = ["client-code-1", "jürg.muster", "ok"];
+        for (text, clean) in [
+            ("client-\u{590}code-1 is over", "[redacted] is over"),
+            ("cl\"ient-code-1, client-code-1", "[redacted], [redacted]"),
+            ("jürg.muster or jrg.muster", "[redacted] or [redacted]"),
+            ("ok", "ok"),
+        ] {
+            assert_eq!(without_values(text, &values), clean, "{text}");
         }
     }
 

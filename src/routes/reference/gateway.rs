@@ -121,6 +121,13 @@ pub(in crate::routes) static LIMITS: Section = Section {
         ),
         Row::time("head_timeout", 5_000, 100, 60_000, "The whole head, from its first byte."),
         Row::time("body_timeout", 5_000, 100, 300_000, "The whole body, from the end of the head."),
+        Row::time(
+            "answer_timeout",
+            30_000,
+            100,
+            300_000,
+            "How long a client may leave answers untaken.",
+        ),
         Row::time("idle_timeout", 60_000, 1_000, 3_600_000, "A connection without a request."),
         Row::time("connection_age_max", 3_600_000, 1_000, 86_400_000, "A connection's whole life."),
         Row::bytes("head_bytes_max", 16_384, 8_192, 1_048_576, "Request line and header section."),
@@ -155,6 +162,13 @@ pub(in crate::routes) static LIMITS: Section = Section {
             1,
             100_000,
             "HTTP/2 streams reset by the peer before their answer, over a connection's life.",
+        ),
+        Row::count(
+            "h2_frames_max",
+            Some(1_000),
+            100,
+            1_000_000,
+            "HTTP/2 frames that carry no request, beyond 16 for each request and 10 a second.",
         ),
     ],
 };

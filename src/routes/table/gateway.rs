@@ -125,6 +125,8 @@ pub struct EdgeLimits {
     pub head_timeout: Duration,
     /// The whole body, from the end of the head.
     pub body_timeout: Duration,
+    /// How long a client may leave answers untaken.
+    pub answer_timeout: Duration,
     /// A connection without a request.
     pub idle_timeout: Duration,
     /// A connection's whole life; then it is closed between two requests.
@@ -147,6 +149,8 @@ pub struct EdgeLimits {
     pub h2_streams_max: u32,
     /// HTTP/2 streams reset by the peer before their answer, over a connection's life.
     pub h2_resets_max: u32,
+    /// HTTP/2 frames that carry no request, beyond what requests and time earn.
+    pub h2_frames_max: u32,
 }
 
 /// `[gateway.access_log]`.

@@ -2,14 +2,17 @@
 //!
 //! This file decides what may never happen, whatever comes in. It must not know which fuzzer asks.
 
+mod answers;
+
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use corgate::contract::{AuthorizationPolicy, Contract, Operation, Waivers};
 use corgate::fault::{Fault, Name, Origin};
+use corgate::frames::Ledger;
 use corgate::framing::{Head, HeadLimits, Scan};
 use corgate::oauth::form::Form;
-use corgate::routes::{MemorySources, load_with};
+use corgate::routes::{MemorySources, RouteTable, load_with};
 use corgate::snapshot::Snapshot;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -20,6 +23,11 @@ static CONTRACTS: LazyLock<Vec<Contract>> = LazyLock::new(|| {
     let compile = |(name, document): (&str, &str)| Contract::compile(name, document).unwrap();
     Contract::BUILT_IN.into_iter().map(compile).collect()
 });
+
+/// The calls of the consent flow; the rules of the others are [`native`]'s.
+fn calls() -> impl Iterator<Item = &'static Operation> {
+    operations().filter(|operation| operation.call().is_some())
+}
 
 fn operations() -> impl Iterator<Item = &'static Operation> {
     CONTRACTS.iter().flat_map(|contract| &contract.operations)
@@ -47,7 +55,7 @@ pub fn form(body: &[u8]) {
             }
         }
     }
-    for operation in operations() {
+    for operation in calls() {
         for username_on_refresh in [false, true] {
             let checked = operation.body.check(body, Waivers { username_on_refresh });
             let _ = checked.inspect_err(assert_is_refusal);
@@ -67,11 +75,11 @@ pub fn head(lines: &[u8]) {
             headers.append(name, value);
         }
     }
-    for operation in operations() {
+    for operation in calls() {
         let rules = &operation.head;
         match rules.correlation_id(&headers) {
             Ok(Some(id)) => assert!((1..=64).contains(&id.as_str().len())),
-            Ok(None) => panic!("every built-in contract requires a correlation id"),
+            Ok(None) => panic!("every call requires a correlation id"),
             Err(fault) => assert_is_refusal(&fault),
         }
         for id in [rules.client_id(&headers), rules.target_id(&headers)] {
@@ -155,7 +163,8 @@ pub fn routes(text: &str) {
     // Contracts are `openapi`'s; without rules they cost nothing.
     let mut compile = |name: &str, _: &str| {
         let name: Name = name.into();
-        Ok(Contract { title: name.clone(), version: "1".into(), name, operations: Vec::new() })
+        let (title, version) = (name.clone(), "1".into());
+        Ok(Contract { title, version, name, operations: Vec::new(), native: None })
     };
     match load_with("routes.toml".as_ref(), &world, &mut compile) {
         Ok(loaded) => {
@@ -167,4 +176,38 @@ pub fn routes(text: &str) {
             assert!(!report.to_string().contains("secret-in-a-variable"));
         }
     }
+}
+
+/// The frames of a connection: what is remembered is bounded, and does not depend on the reads.
+pub fn frames(bytes: &[u8]) {
+    let (mut whole, mut pieces) = (Ledger::new(100, 10), Ledger::new(100, 10));
+    whole.hear(bytes);
+    bytes.chunks(5).for_each(|piece| pieces.hear(piece));
+    assert_eq!(whole.open_streams(), pieces.open_streams());
+    assert_eq!(whole.is_overdrawn(), pieces.is_overdrawn());
+    whole.say(bytes);
+    assert!(whole.open_streams() <= pieces.open_streams());
+}
+
+macro_rules! dialects {
+    ($($name:ident: $dialect:literal;)*) => {$(
+        /// A bank's answer in this dialect.
+        pub fn $name(input: &[u8]) {
+            static TABLE: LazyLock<RouteTable> = LazyLock::new(|| answers::table($dialect));
+            answers::answer(&TABLE, input);
+        }
+    )*};
+}
+
+dialects! {
+    blink_answer: "blink";
+    oauth2_answer: "oauth2";
+    flinks_answer: "flinks";
+    konsentus_answer: "konsentus";
+    oxlin_answer: "oxlin";
+}
+
+/// A native call and its answer: a path, a query, a body.
+pub fn native(input: &[u8]) {
+    answers::native_call(operations(), input);
 }

@@ -1,0 +1,206 @@
+//! A connection's deadlines, and the one timer that keeps them.
+//!
+//! This file decides how long a connection may take over what. It must not know what its bytes
+//! mean, or how it is ended.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::gateway::Link;
+use super::guard::{Cut, Phase};
+use crate::routes::EdgeLimits;
+
+/// How long a connection whose client is out may take to say goodbye.
+pub(super) const PARTING: Duration = Duration::from_millis(300);
+
+/// What a connection is told about its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goodbye {
+    /// The gateway leaves: what comes is still served.
+    Soon,
+    /// It takes nothing new.
+    Now,
+}
+
+/// How a connection came to its end.
+pub(super) enum End {
+    /// The library is done with it, or the guard refused a head.
+    Closed,
+    /// A head began and did not end in time.
+    HeadLate,
+    /// Nothing more to say.
+    Cut,
+    /// It is idle, and may be so for a while.
+    Resting,
+}
+
+/// A connection's deadlines, by what it waits for.
+pub(super) struct Watch {
+    /// After so long without a request, [`End::Resting`].
+    rest: Option<Duration>,
+    idle: Duration,
+    head: Duration,
+    answer: Duration,
+    age_max: Duration,
+    /// How long it may be quiet once the gateway leaves.
+    quiet: Duration,
+    /// Since when the gateway leaves.
+    leaving: Option<Instant>,
+}
+
+impl Watch {
+    pub(super) fn new(link: &Link, limits: &EdgeLimits) -> Self {
+        Self {
+            rest: None,
+            idle: limits.idle_timeout,
+            head: limits.head_timeout,
+            answer: limits.answer_timeout,
+            age_max: limits.connection_age_max,
+            quiet: link.worker.hub.snapshot.load().table.gateway.drain_quiet,
+            leaving: None,
+        }
+    }
+
+    /// When the current wait has to be over.
+    fn deadline(&self, link: &Link) -> (Phase, Instant) {
+        let (phase, since) = link.progress.phase();
+        match phase {
+            // Whoever is out had its time; only what is under way is waited for.
+            Phase::Idle | Phase::Head if link.stay.is_over() => (Phase::Idle, Instant::now()),
+            Phase::Busy if link.stay.is_over() => (phase, Instant::now() + PARTING),
+            Phase::Idle => {
+                let end = self.idle_end(link);
+                let rest = self.rest.filter(|_| self.leaving.is_none());
+                (phase, rest.map_or(end, |rest| end.min(since + rest)))
+            }
+            Phase::Head => (phase, since + self.head),
+            // The exchange has deadlines of its own; look again when it may be over, or when the
+            // connection is to take no other one.
+            Phase::Busy => {
+                let (now, old) = (Instant::now(), link.opened + self.age_max);
+                let next = now + self.idle;
+                (phase, if old > now { next.min(old) } else { next })
+            }
+        }
+    }
+}
+
+impl Watch {
+    /// The same, but a connection rests after so long.
+    pub(super) fn and_rest(self, after: Duration) -> Self {
+        Self { rest: Some(after), ..self }
+    }
+
+    /// When a connection that stays idle ends.
+    pub(super) fn idle_end(&self, link: &Link) -> Instant {
+        let (_, since) = link.progress.phase();
+        let end = (since + self.idle).min((link.opened + self.age_max).max(since));
+        let quiet = self.leaving.map(|leaving| leaving.max(since) + self.quiet);
+        quiet.map_or(end, |quiet| end.min(quiet))
+    }
+}
+
+/// Polls a connection to its end, with one timer that is only touched when it fires or when a head
+/// comes in pieces: a request that arrives whole costs no timer.
+pub(super) async fn drive(
+    link: &Link,
+    watch: &mut Watch,
+    mut poll_connection: impl FnMut(&mut Context<'_>, Option<Goodbye>) -> Poll<()>,
+) -> End {
+    let mut timer = pin!(sleep_until(watch.deadline(link).1));
+    let mut leaving = pin!(link.worker.hub.leaving());
+    let (mut heard, mut over) = (false, false);
+    let mut untaken_since = None;
+    let end = poll_fn(|cx| {
+        if !heard {
+            heard = true;
+            link.stay.wake(cx.waker());
+        }
+        let out = !over && link.stay.is_over();
+        if out {
+            over = true;
+            timer.as_mut().reset(Instant::now() + PARTING);
+        }
+        let leaves = watch.leaving.is_none() && leaving.as_mut().poll(cx).is_ready();
+        if leaves {
+            watch.leaving = Some(Instant::now());
+        }
+        let goodbye = if out { Some(Goodbye::Now) } else { leaves.then_some(Goodbye::Soon) };
+        if poll_connection(cx, goodbye).is_ready() {
+            return Poll::Ready(End::Closed);
+        }
+        if link.progress.take_hurry() || leaves {
+            timer.as_mut().reset(watch.deadline(link).1);
+        }
+        match (link.progress.is_untaken(), untaken_since) {
+            (true, None) => {
+                let now = Instant::now();
+                untaken_since = Some(now);
+                let soonest = timer.deadline().min(now + watch.answer);
+                timer.as_mut().reset(soonest);
+            }
+            (false, Some(_)) => untaken_since = None,
+            (true, Some(_)) | (false, None) => {}
+        }
+        let taken_by = untaken_since.map(|since| since + watch.answer);
+        if taken_by.is_some_and(|taken_by| taken_by <= Instant::now()) {
+            link.progress.cut(Cut::Untaken);
+            return Poll::Ready(End::Cut);
+        }
+        look_at_timer(link, watch, taken_by, timer.as_mut(), cx, &mut poll_connection)
+    })
+    .await;
+    if let Some(cut) = link.progress.take_cut() {
+        link.worker.meters().count_cut(cut.as_str());
+    }
+    end
+}
+
+fn look_at_timer(
+    link: &Link,
+    watch: &Watch,
+    taken_by: Option<Instant>,
+    mut timer: Pin<&mut Sleep>,
+    cx: &mut Context<'_>,
+    poll_connection: &mut impl FnMut(&mut Context<'_>, Option<Goodbye>) -> Poll<()>,
+) -> Poll<End> {
+    while timer.as_mut().poll(cx).is_ready() {
+        let (phase, deadline) = match (watch.deadline(link), taken_by) {
+            // What still has an answer to take is not idle.
+            ((Phase::Idle, _), Some(taken_by)) if !link.stay.is_over() => (Phase::Idle, taken_by),
+            (deadline, _) => deadline,
+        };
+        if phase == Phase::Busy
+            && Instant::now() >= link.opened + watch.age_max
+            && poll_connection(cx, Some(Goodbye::Now)).is_ready()
+        {
+            // It takes nothing new: HTTP/2 could carry a next stream before the last one ends.
+            return Poll::Ready(End::Closed);
+        }
+        if deadline > Instant::now() {
+            timer.as_mut().reset(taken_by.map_or(deadline, |taken_by| taken_by.min(deadline)));
+            continue;
+        }
+        return match phase {
+            Phase::Idle
+                if taken_by.is_none()
+                    && !link.stay.is_over()
+                    && Instant::now() < watch.idle_end(link) =>
+            {
+                Poll::Ready(End::Resting)
+            }
+            Phase::Head if link.progress.owes() => Poll::Ready(End::Cut),
+            Phase::Head => Poll::Ready(End::HeadLate),
+            Phase::Idle | Phase::Busy => {
+                // Between two requests there is nothing to lose: say goodbye properly.
+                let _ = poll_connection(cx, Some(Goodbye::Now));
+                Poll::Ready(if phase == Phase::Idle { End::Closed } else { End::Cut })
+            }
+        };
+    }
+    Poll::Pending
+}

@@ -1,0 +1,4 @@
+//! Whatever a bank says in `blink` becomes an answer or a fault, and tells no secret.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| corgate_fuzz::blink_answer(input));
