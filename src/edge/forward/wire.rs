@@ -134,8 +134,10 @@ impl Wire {
     }
 
     /// A connection is used again only if all was sent and no byte came behind the answer.
-    fn judge(&self, received: Received, sending: &Sending<'_>) -> Received {
+    fn judge(&mut self, received: Received, sending: &Sending<'_>) -> Received {
         let clean = sending.over && self.buffer.is_empty();
+        // The body lies in the same memory: a connection that rests must not hold on to it.
+        self.buffer = BytesMut::new();
         Received { reusable: received.reusable && clean, ..received }
     }
 
@@ -177,7 +179,10 @@ impl Wire {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match &mut self.stream {
             Stream::Plain(socket) => {
-                self.buffer.reserve(READ_BYTES);
+                // Room for an announced body was made at once: not one byte more is needed.
+                if self.buffer.len() == self.buffer.capacity() {
+                    self.buffer.reserve(READ_BYTES);
+                }
                 pin!(socket.read_buf(&mut self.buffer)).poll(cx)
             }
             Stream::Tls(tls) => tls.poll_read(cx, &mut self.buffer),

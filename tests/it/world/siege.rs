@@ -6,7 +6,7 @@
 //! not know what the attack is.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,7 +77,13 @@ impl Siege {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        until("it listens", || TcpStream::connect(admin).ok());
+        // The admin listener is there before the others.
+        let ready = || {
+            let request = Request::get("/readyz").body(Bytes::new()).unwrap();
+            let answer = wait(Client::plain(admin).call(request)).ok()?;
+            (answer.status() == 200).then_some(())
+        };
+        until("it serves", ready);
         Self { bank, child, address, admin, notes: Notes::default(), folder }
     }
 
@@ -167,7 +173,12 @@ impl Siege {
         }
         self.counts("corgate_connections_open", 0);
         let kept = before + before / 10 + KEPT_BYTES_MAX;
-        until("the memory is back", || (self.resident() <= kept).then_some(()));
+        // An allocator gives pages back when it is asked for some, so calls go on.
+        let mut client = self.caller(Http::One, 1);
+        until("the memory is back", || {
+            client.call(Ask::token()).good();
+            (self.resident() <= kept).then_some(())
+        });
     }
 
     /// The neighbours have been served, so that what is made once is made.
