@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use http::HeaderValue;
 
@@ -52,6 +52,8 @@ pub struct Route {
     pub gate: Option<Arc<Gate>>,
     /// Whether it is being called at all.
     pub breaker: Arc<Breaker>,
+    /// Whether it was seen to answer with the correlation id that it was given.
+    pub echoes: AtomicBool,
     /// Whether it asked to be left alone.
     pub patience: Arc<Patience>,
     /// Its addresses, and those of its authorization server.
@@ -226,6 +228,7 @@ impl Route {
             gate,
             breaker: same_rule
                 .map_or_else(|| Arc::new(Breaker::new(target.breaker)), |old| old.breaker.clone()),
+            echoes: AtomicBool::new(false),
             patience: same_place.map(|old| old.patience.clone()).unwrap_or_default(),
             endpoints: [Host::Main, Host::Auth].map(|host| {
                 let count = target.origins(host).len();

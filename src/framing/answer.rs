@@ -188,6 +188,9 @@ impl Head {
         }
         let Framing { length, chunked, close, keep } = framing;
         let bodiless = status.is_informational() || matches!(status.as_u16(), 204 | 304);
+        // A body that there can't be may come all the same, and would be taken for the next answer.
+        // (304 may say how long the body would have been.)
+        let announced = bodiless && (chunked.is_some() || (status != 304 && length > Some(0)));
         let length = match (length, chunked) {
             (_, Some(true)) if minor == 0 => return Err(malformed("framing")),
             (Some(_), Some(_)) | (_, Some(false)) => return Err(malformed("framing")),
@@ -196,7 +199,8 @@ impl Head {
             (Some(length), None) => Length::Exactly(length),
             (None, None) => Length::UntilClose,
         };
-        let persistent = !close && (minor > 0 || keep) && !matches!(length, Length::UntilClose);
+        let persistent =
+            !close && (minor > 0 || keep) && !announced && !matches!(length, Length::UntilClose);
         Ok(Self { status, headers, length, persistent })
     }
 

@@ -3,7 +3,6 @@
 //! This file decides which connection carries a request, and when it may be sent again: only when
 //! no byte of it was written. It must not know what a request means.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -47,8 +46,6 @@ struct Line {
     pool: Rc<Pool>,
     /// What each of the target's addresses is called in a request, in the target's order.
     authorities: Vec<(Authority, HeaderValue)>,
-    /// Whether this bank was seen to answer with the correlation id that it was given.
-    echoes: Cell<bool>,
 }
 
 impl Exchange {
@@ -56,8 +53,8 @@ impl Exchange {
         // An address without a proper name was refused when the table was loaded; should one slip
         // through, its calls are answered with an internal error.
         let authorities = route.target.origins(host).iter().map_while(authority).collect();
-        let (endpoints, echoes) = (route.endpoints(host).clone(), Cell::new(false));
-        Self(Rc::new(Line { route, host, endpoints, dialer, pool, authorities, echoes }))
+        let endpoints = route.endpoints(host).clone();
+        Self(Rc::new(Line { route, host, endpoints, dialer, pool, authorities }))
     }
 
     /// Looks whether one of the addresses is well: by a connection, which is then kept, or by what
@@ -195,7 +192,7 @@ impl Line {
     }
 
     fn idle(&self, endpoint: usize) -> Option<Single> {
-        self.pool.take(endpoint).or_else(|| {
+        self.pool.take(endpoint, self.is_echoing()).or_else(|| {
             let taken_over = self.pool.take_over(endpoint)?;
             self.route.tally.taken_over.fetch_add(1, Ordering::Relaxed);
             Some(taken_over)
@@ -234,12 +231,14 @@ impl Line {
         fate.note(|trail| trail.status = Some(status));
         let answer = ProviderAnswer { status, headers, body };
         match self.echo(request.headers.get(&X_CORRELATION_ID), &answer) {
-            Echo::None | Echo::Same if reusable => self.pool.keep(single),
+            Echo::Same if reusable => self.pool.keep(single),
+            // One that echoes and now does not may have answered something else.
+            Echo::None if reusable && !self.is_echoing() => self.pool.keep(single),
             Echo::None | Echo::Same => {}
             // An answer under another id may be one too many: whatever follows on this
             // connection could be somebody else's. Where the bank is known to echo and the
             // connection was used before, this one already is.
-            Echo::Other if self.echoes.get() && fate.trail.get().reused => {
+            Echo::Other if self.is_echoing() && fate.trail.get().reused => {
                 return Err(Unsent::Lost(Fault::ResponseMalformed("another call's answer")));
             }
             Echo::Other => {}
@@ -251,12 +250,20 @@ impl Line {
     fn echo(&self, asked: Option<&HeaderValue>, answer: &ProviderAnswer) -> Echo {
         match (asked, answer.headers.get(&X_CORRELATION_ID)) {
             (Some(asked), Some(echoed)) if asked == echoed => {
-                self.echoes.set(true);
+                // Said once: to write it at each answer would cost the other workers.
+                if !self.is_echoing() {
+                    self.route.echoes.store(true, Ordering::Relaxed);
+                }
                 Echo::Same
             }
             (Some(_), Some(_)) => Echo::Other,
             (None, _) | (_, None) => Echo::None,
         }
+    }
+
+    /// Whether this bank was seen to answer with the correlation id that it was given.
+    fn is_echoing(&self) -> bool {
+        self.route.echoes.load(Ordering::Relaxed)
     }
 
     async fn over_shared(

@@ -50,9 +50,10 @@ pub(super) struct Pool {
     idle_timeout: Duration,
 }
 
-/// A connection that rested longer than this is looked at before it is used: its bank may have
-/// closed it while this worker slept. Under load none rests so long, and the look costs nothing.
-const REST_MAX: Duration = Duration::from_millis(20);
+/// A connection that rested longer than this is looked at before it is used: something may have
+/// come that the runtime has not been told of. Under load none rests so long, and the look costs
+/// nothing.
+const REST_MAX: Duration = Duration::from_millis(1);
 impl Pool {
     pub(super) const fn new(
         shelves: Arc<Shelves>,
@@ -64,8 +65,10 @@ impl Pool {
         Self { shelves, worker, shared, idle_max, idle_timeout }
     }
 
-    /// Takes a connection to an address that is fit for a request.
-    pub(super) fn take(&self, endpoint: usize) -> Option<Single> {
+    /// Takes a connection to an address that is fit for a request. One to a bank that does not echo
+    /// correlation ids is looked at whenever it is used: an answer too many would be another
+    /// caller's, and nothing in it would tell.
+    pub(super) fn take(&self, endpoint: usize, is_echoing: bool) -> Option<Single> {
         let now = Instant::now();
         let mut shelf = self.shelves.own(self.worker)?;
         loop {
@@ -73,7 +76,8 @@ impl Pool {
             let place = shelf.iter().rposition(of_endpoint)?;
             let Idle { mut connection, since } = shelf.remove(place);
             let rested = now.saturating_duration_since(since);
-            if rested < self.idle_timeout && connection.wire.is_silent(rested >= REST_MAX) {
+            let look = rested >= REST_MAX || !is_echoing;
+            if rested < self.idle_timeout && connection.wire.is_silent(look) {
                 return Some(connection);
             }
         }
@@ -84,7 +88,8 @@ impl Pool {
         let now = Instant::now();
         let fits = |idle: &Idle| {
             idle.connection.endpoint == endpoint
-                && now.saturating_duration_since(idle.since) < self.idle_timeout
+                // What has rested long is the next that its bank closes.
+                && now.saturating_duration_since(idle.since) < self.idle_timeout / 2
         };
         while let Some(Idle { mut connection, .. }) = self.shelves.take_over(self.worker, fits) {
             if connection.wire.is_silent(true) {

@@ -21,8 +21,6 @@ use crate::framing::answer::{AnswerReader, Received};
 
 /// What is asked of the kernel at once; a bank's usual answer fits.
 const READ_BYTES: usize = 4096;
-/// What one TLS record holds at most: a bank can read nothing of a request before it has all of it.
-const RECORD_BYTES_MAX: usize = 16 * 1024;
 
 /// A connection.
 #[derive(Debug)]
@@ -42,6 +40,8 @@ enum Stream {
 struct Tls {
     socket: TcpStream,
     session: ClientConnection,
+    /// What ended it, told when all that came before was read.
+    broken: Option<io::Error>,
 }
 
 /// A request on its way.
@@ -78,7 +78,8 @@ impl Wire {
 
     /// Over a session whose handshake is done.
     pub(super) fn tls(socket: TcpStream, session: ClientConnection) -> Self {
-        Self { stream: Stream::Tls(Box::new(Tls { socket, session })), buffer: BytesMut::new() }
+        let tls = Tls { socket, session, broken: None };
+        Self { stream: Stream::Tls(Box::new(tls)), buffer: BytesMut::new() }
     }
 
     /// Moves to the runtime of the thread that calls.
@@ -90,18 +91,25 @@ impl Wire {
         let stream = match self.stream {
             Stream::Plain(socket) => Stream::Plain(move_over(socket)?),
             Stream::Tls(tls) => {
-                let Tls { socket, session } = *tls;
-                Stream::Tls(Box::new(Tls { socket: move_over(socket)?, session }))
+                let Tls { socket, session, broken } = *tls;
+                Stream::Tls(Box::new(Tls { socket: move_over(socket)?, session, broken }))
             }
         };
         Ok(Self { stream, buffer: self.buffer })
     }
 
     /// Whether nothing at all came in since the last answer: no end of stream, no byte that belongs
-    /// to no answer. After a rest the kernel is asked, too, because the runtime's word may be old.
-    pub(super) fn is_silent(&mut self, rested: bool) -> bool {
-        let quiet = self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending();
-        quiet && !(rested && hears(self.socket()))
+    /// to no answer. With `look` the kernel is asked, too, because the runtime's word may be old.
+    pub(super) fn is_silent(&mut self, look: bool) -> bool {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let came = match &mut self.stream {
+            Stream::Plain(socket) => {
+                Pin::new(socket).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_ready()
+            }
+            // A new session ticket may have come, which says nothing.
+            Stream::Tls(tls) => tls.poll_read(cx, &mut self.buffer).is_ready(),
+        };
+        !came && (!look || !hears(self.socket()))
     }
 
     /// Sends a request and reads until the answer's head is there; small answers are then whole.
@@ -162,6 +170,10 @@ impl Wire {
                 return Poll::Ready(Ok(received));
             }
             match ready!(self.poll_read(cx)) {
+                // The socket's error may have been told to the writer, and this be no proper end.
+                Ok(0) if !sending.over && reader.status().is_some() => {
+                    return Poll::Ready(Err(Broken::Lost(Fault::ResponseTruncated)));
+                }
                 Ok(0) => {
                     let ended = reader.end(&mut self.buffer);
                     return Poll::Ready(ended.map(Some).map_err(Broken::Lost));
@@ -227,9 +239,6 @@ impl Tls {
         cx: &mut Context<'_>,
         sending: &mut Sending<'_>,
     ) -> Poll<io::Result<()>> {
-        // Of a request that fits into one record, the bank sees nothing until the last byte of it
-        // has left; of a longer one it may see a part.
-        sending.seen |= sending.bytes.len() > RECORD_BYTES_MAX;
         loop {
             if let Some(rest) = sending.bytes.get(sending.given..).filter(|r| !r.is_empty()) {
                 sending.given += self.session.writer().write(rest)?;
@@ -238,7 +247,7 @@ impl Tls {
                 let mut socket = Socket { socket: &mut self.socket, cx };
                 match self.session.write_tls(&mut socket) {
                     Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Ok(_) => sending.seen |= !self.session.wants_write(),
+                    Ok(_) => sending.seen = true,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         return Poll::Pending;
                     }
@@ -268,19 +277,20 @@ impl Tls {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
+            if let Some(error) = self.broken.take() {
+                return Poll::Ready(Err(error));
+            }
             let mut socket = Socket { socket: &mut self.socket, cx };
             match self.session.read_tls(&mut socket) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            let processed = self.session.process_new_packets();
-            // An alert, or the answer to a key update. If it can't leave now, it leaves with the
-            // next request.
-            if self.session.wants_write() {
+            if let Err(error) = self.session.process_new_packets() {
+                // What came before it is good. The alert is a courtesy: the connection is over.
                 let _ = self.session.write_tls(&mut Socket { socket: &mut self.socket, cx });
+                self.broken = Some(io::Error::new(io::ErrorKind::InvalidData, error));
             }
-            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
     }
 }

@@ -57,6 +57,11 @@ impl Chunks {
                         _ => return Err(malformed()),
                     };
                     let (line_bytes, size) = line;
+                    // The library takes any byte for an extension, a bare LF too.
+                    let text = bytes.get(..line_bytes.saturating_sub(2)).unwrap_or_default();
+                    if text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+                        return Err(malformed());
+                    }
                     self.wasted += line_bytes.saturating_sub(16);
                     if line_bytes > SIZE_LINE_BYTES_MAX || self.wasted > WASTE_BYTES_MAX {
                         return Err(malformed());

@@ -51,7 +51,9 @@ fn a_plain_answer_is_read_whole_and_frees_its_connection() {
 
 #[test]
 fn how_long_a_body_is() {
-    let cases: [(&str, &[u8], bool); 11] = [
+    let cases: [(&str, &[u8], bool); 13] = [
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", b"", false),
+        ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", b"", false),
         ("HTTP/1.1 204 No Content\r\n\r\n", b"", true),
         ("HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", b"", true),
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"", true),
@@ -120,6 +122,7 @@ fn bad_chunks_are_refused() {
         "x\r\n",
         "-1\r\n",
         "1\r\nab\r\n0\r\n\r\n",
+        "1;\nx\r\na\r\n0\r\n\r\n",
         "1\r\na\n0\r\n\r\n",
         "0\r\nbare\n\r\n",
         "11111111111111111\r\n",

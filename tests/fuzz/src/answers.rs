@@ -115,7 +115,7 @@ pub(super) fn answer(table: &RouteTable, input: &[u8]) {
         body: &body,
         form: &Form::parse(&body).unwrap(),
         told: None,
-        moment: target.dialect.signs().then_some(Moment { unix_seconds: 1, nonce: 1 }),
+        moment: target.dialect.signs().then_some(Moment { unix_seconds: 1, nonce: [1; 16] }),
     };
     converse(&asked, (choice >> 4) & 1, answer);
 }

@@ -3,10 +3,12 @@
 //! This file decides what may never happen, whatever comes in. It must not know which fuzzer asks.
 
 mod answers;
+mod bank;
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+pub use bank::bank_framing;
 use corgate::contract::{AuthorizationPolicy, Contract, Operation, Waivers};
 use corgate::fault::{Fault, Name, Origin};
 use corgate::frames::Ledger;
