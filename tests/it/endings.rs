@@ -112,13 +112,14 @@ fn a_stream_on_its_way_when_an_http_2_connection_ends_is_answered() {
 
 #[test]
 fn a_client_that_asks_often_is_told_when_its_connection_is_at_its_age() {
-    let limits = "connection_age_max = \"1s\"";
+    // The head's deadline is what the one timer was set to: it fires between two requests.
+    let limits = "connection_age_max = \"1s\"\nhead_timeout = \"1s\"";
     let world = Setup::new().limits(limits).gateway("drain_quiet = \"5s\"").start();
     let mut wire = world.wire();
     until("the last answer", || {
-        std::thread::sleep(Duration::from_millis(150));
         wire.send(Ask::token().bytes());
         let answer = wire.answer().good();
+        std::thread::sleep(Duration::from_millis(150));
         answer.header("connection").map(|word| assert_eq!(word, "close"))
     });
     wire.is_closed();
