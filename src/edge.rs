@@ -13,6 +13,7 @@ mod clock;
 mod commons;
 mod connection;
 mod counted;
+mod cut;
 mod estate;
 mod flights;
 mod forward;

@@ -24,13 +24,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::counted::Counted;
+use super::cut::Cut;
 use super::gateway::{Link, note_bare_answer, refuse_head, serve};
-use super::guard::{Cut, Guard, Progress};
+use super::guard::{Guard, Progress};
 use super::guests::{Stay, seat};
 use super::local::LocalExecutor;
 use super::tls::EdgeSide;
 use super::watch::{End, Goodbye, PARTING, Watch, drive};
-use super::worker::Worker;
+use super::worker::{Handshake, Worker};
 use crate::callers::Peer;
 use crate::fault::Fault;
 use crate::frames::Ledger;
@@ -48,6 +49,8 @@ const H2_STREAM_WINDOW: u32 = 128 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// How long a peer may leave an HTTP/2 ping unanswered.
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer that was idle is listened to behind GOAWAY, for streams on their way.
+const H2_PARTING: Duration = Duration::from_secs(1);
 
 /// Serves a plain connection.
 pub(super) async fn serve_plain(worker: Rc<Worker>, socket: TcpStream, from: SocketAddr) {
@@ -60,6 +63,7 @@ pub(super) async fn serve_plain(worker: Rc<Worker>, socket: TcpStream, from: Soc
 /// Serves a TLS connection.
 pub(super) async fn serve_tls(
     worker: Rc<Worker>,
+    handshake: Handshake,
     socket: TcpStream,
     from: SocketAddr,
     side: Arc<EdgeSide>,
@@ -67,9 +71,8 @@ pub(super) async fn serve_tls(
     let limits = worker.hub.snapshot.load().table.gateway.limits.clone();
     // What a step needs lives in its own box and goes with it: idle connections are many.
     let config = side.config.clone();
-    let Some(mut stream) = Box::pin(shake_hands(&worker, socket, config, &limits)).await else {
-        return;
-    };
+    let shaken = Box::pin(shake_hands(&worker, handshake, socket, config, &limits)).await;
+    let Some(mut stream) = shaken else { return };
     let meters = worker.meters();
     meters.handshakes.fetch_add(1, Ordering::Relaxed);
     let (_, session) = stream.get_ref();
@@ -96,13 +99,14 @@ pub(super) async fn serve_tls(
 
 async fn shake_hands(
     worker: &Worker,
+    counted: Handshake,
     socket: TcpStream,
     config: Arc<rustls::ServerConfig>,
     limits: &EdgeLimits,
 ) -> Option<TlsStream<TcpStream>> {
     let mut handshake = pin!(TlsAcceptor::from(config).accept(socket).into_fallible());
     let shaken = timeout(limits.handshake_timeout, handshake.as_mut()).await;
-    worker.end_handshake();
+    drop(counted);
     if let Ok(Ok(stream)) = shaken {
         return Some(stream);
     }
@@ -216,7 +220,8 @@ where
         let end = drive(link, watch, |cx, goodbye| {
             let mut connection = Pin::new(&mut connection);
             // There is no word for it between two requests: the next answer announces the close.
-            if goodbye == Some(Goodbye::Now) {
+            // Nor while an answer is being taken: the library would let go of what is unwritten.
+            if goodbye == Some(Goodbye::Now) && !link.progress.is_untaken() {
                 connection.as_mut().graceful_shutdown();
             }
             connection.poll_without_shutdown(cx).map(|_| ())
@@ -251,7 +256,7 @@ where
         .keep_alive_timeout(H2_PING_TIMEOUT)
         .serve_connection(TokioIo::new(socket), service_fn(move |request| serve(&server, request)));
     let resets_max = limits.h2_resets_max;
-    let mut watch = Watch::new(&link, limits);
+    let mut watch = Watch::new(&link, limits).and_part(H2_PARTING);
     Box::pin(async move {
         drive(&link, &mut watch, |cx, goodbye| {
             let mut connection = Pin::new(&mut connection);

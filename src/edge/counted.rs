@@ -12,7 +12,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::guard::{Cut, Progress};
+use super::cut::Cut;
+use super::guard::Progress;
 use crate::frames::Ledger;
 
 /// A socket and its ledger.
@@ -48,8 +49,13 @@ impl<S> Counted<S> {
     }
 
     fn said(&mut self, bytes: &[u8]) {
+        let before = self.ledger.open_streams();
         self.ledger.say(bytes);
-        self.progress.set_streams(self.ledger.open_streams());
+        let after = self.ledger.open_streams();
+        self.progress.set_streams(after);
+        if after < before {
+            self.progress.note_end();
+        }
         self.progress.add_bare_answers(self.ledger.take_bare_answers());
     }
 }

@@ -15,6 +15,7 @@ use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::cut::Cut;
 use crate::fault::Fault;
 use crate::framing::{HeadLimits, Scan};
 
@@ -64,29 +65,9 @@ pub(super) struct Progress {
     streams: Cell<u32>,
     /// Answers that the HTTP/2 library gave by itself.
     bare_answers: Cell<u32>,
+    /// Whether an answer went out to its end since this was last asked.
+    ended: Cell<bool>,
     cut: Cell<Option<Cut>>,
-}
-
-/// Why a connection was cut by whoever owns it, and not for one of its requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// More HTTP/2 frames than its requests need.
-    Frames,
-    /// Streams that were opened to be reset.
-    Resets,
-    /// Answers that it does not take.
-    Untaken,
-}
-
-impl Cut {
-    /// Its name in the metrics.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Frames => "frames",
-            Self::Resets => "resets",
-            Self::Untaken => "untaken",
-        }
-    }
 }
 
 impl Progress {
@@ -102,6 +83,7 @@ impl Progress {
             waits: RefCell::new(None),
             streams: Cell::new(0),
             bare_answers: Cell::new(0),
+            ended: Cell::new(false),
             cut: Cell::new(None),
         })
     }
@@ -147,6 +129,16 @@ impl Progress {
     /// So many HTTP/2 streams wait for their answer's end.
     pub(super) fn set_streams(&self, streams: usize) {
         self.streams.set(u32::try_from(streams).unwrap_or(u32::MAX));
+    }
+
+    /// An answer went out to its end.
+    pub(super) fn note_end(&self) {
+        self.ended.set(true);
+    }
+
+    /// Whether one did since this was last asked.
+    pub(super) fn take_end(&self) -> bool {
+        self.ended.take()
     }
 
     /// The library answered by itself.
@@ -285,6 +277,9 @@ impl<S: AsyncRead + Unpin> Guard<S> {
     /// Waits for the first byte of a request; false at the end of the connection.
     pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if !self.waiting().is_empty() {
+            // A part of a head is here, whatever the phase was: whoever has sent it is not idle, and
+            // a connection that came to rest with it would rest again at once, and for ever.
+            self.progress.enter(Phase::Head, Instant::now());
             return Poll::Ready(true);
         }
         let Poll::Ready(filled) = self.poll_fill(cx) else { return Poll::Pending };
@@ -349,6 +344,11 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
                     let head_is_late = !self.waiting().is_empty() && self.body_left == 0;
                     self.progress.hurry.set(self.progress.hurry.get() || head_is_late);
                     self.progress.head_begun.set(head_is_late);
+                    if head_is_late && self.progress.phase().0 == Phase::Idle {
+                        // It came with the last request, and the exchange ended before anybody
+                        // looked for it: its time starts now.
+                        self.progress.enter(Phase::Head, Instant::now());
+                    }
                     return Poll::Pending;
                 }
             }
@@ -369,6 +369,7 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Guard<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.socket).poll_flush(cx);
         if flushed.is_ready() && self.progress.unwritten.replace(false) {
+            self.progress.note_end();
             self.progress.wake();
         }
         flushed

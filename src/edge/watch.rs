@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::cut::Cut;
 use super::gateway::Link;
-use super::guard::{Cut, Phase};
+use super::guard::Phase;
 use crate::routes::EdgeLimits;
 
 /// How long a connection whose client is out may take to say goodbye.
@@ -50,6 +51,11 @@ pub(super) struct Watch {
     quiet: Duration,
     /// Since when the gateway leaves.
     leaving: Option<Instant>,
+    /// How long a peer is listened to once it was told of the end; nothing where there is no word
+    /// for that between two requests.
+    parting: Duration,
+    /// Until when one that was told while it was idle is listened to.
+    parted: Option<Instant>,
 }
 
 impl Watch {
@@ -62,6 +68,8 @@ impl Watch {
             age_max: limits.connection_age_max,
             quiet: link.worker.hub.snapshot.load().table.gateway.drain_quiet,
             leaving: None,
+            parting: Duration::ZERO,
+            parted: None,
         }
     }
 
@@ -71,9 +79,11 @@ impl Watch {
         match phase {
             // Whoever is out had its time; only what is under way is waited for.
             Phase::Idle | Phase::Head if link.stay.is_over() => (Phase::Idle, Instant::now()),
-            Phase::Busy if link.stay.is_over() => (phase, Instant::now() + PARTING),
+            Phase::Busy if link.stay.is_over() || self.parted.is_some() => {
+                (phase, Instant::now() + PARTING)
+            }
             Phase::Idle => {
-                let end = self.idle_end(link);
+                let end = self.parted.unwrap_or_else(|| self.idle_end(link));
                 let rest = self.rest.filter(|_| self.leaving.is_none());
                 (phase, rest.map_or(end, |rest| end.min(since + rest)))
             }
@@ -95,12 +105,36 @@ impl Watch {
         Self { rest: Some(after), ..self }
     }
 
+    /// The same, but a peer can be told of the end, and is listened to for so long.
+    pub(super) fn and_part(self, parting: Duration) -> Self {
+        Self { parting, ..self }
+    }
+
     /// When a connection that stays idle ends.
     pub(super) fn idle_end(&self, link: &Link) -> Instant {
         let (_, since) = link.progress.phase();
-        let end = (since + self.idle).min((link.opened + self.age_max).max(since));
+        // Whoever can't be told is not cut off between two requests that follow each other closely:
+        // the next answer announces the close.
+        let lull = if self.parting.is_zero() { self.quiet } else { Duration::ZERO };
+        let end = (since + self.idle).min((link.opened + self.age_max).max(since + lull));
         let quiet = self.leaving.map(|leaving| leaving.max(since) + self.quiet);
         quiet.map_or(end, |quiet| end.min(quiet))
+    }
+
+    /// Whether the peer is still to be told that this idle connection ends. Who is out was told
+    /// then, and so was everybody when the gateway began to leave.
+    fn begins_to_part(&mut self, link: &Link) -> bool {
+        let told = self.leaving.is_some() || self.parted.is_some() || link.stay.is_over();
+        if told || self.parting.is_zero() {
+            return false;
+        }
+        self.parted = Some(Instant::now() + self.parting);
+        true
+    }
+
+    /// Whether an idle connection whose time is up may go on without the library.
+    fn may_rest(&self, link: &Link) -> bool {
+        self.rest.is_some() && !link.stay.is_over() && Instant::now() < self.idle_end(link)
     }
 }
 
@@ -136,14 +170,23 @@ pub(super) async fn drive(
         if link.progress.take_hurry() || leaves {
             timer.as_mut().reset(watch.deadline(link).1);
         }
+        let ended = link.progress.take_end();
         match (link.progress.is_untaken(), untaken_since) {
+            // Answers are taken, if not all at once. A stream that only drips ends none, though a
+            // neighbour that ends may shield it; one that is out has no such grace.
+            (true, Some(_)) if ended && !over => untaken_since = Some(Instant::now()),
             (true, None) => {
                 let now = Instant::now();
                 untaken_since = Some(now);
                 let soonest = timer.deadline().min(now + watch.answer);
                 timer.as_mut().reset(soonest);
             }
-            (false, Some(_)) => untaken_since = None,
+            (false, Some(_)) => {
+                untaken_since = None;
+                // What waited for this may be over by now.
+                let soonest = timer.deadline().min(Instant::now() + PARTING);
+                timer.as_mut().reset(soonest);
+            }
             (true, Some(_)) | (false, None) => {}
         }
         let taken_by = untaken_since.map(|since| since + watch.answer);
@@ -162,7 +205,7 @@ pub(super) async fn drive(
 
 fn look_at_timer(
     link: &Link,
-    watch: &Watch,
+    watch: &mut Watch,
     taken_by: Option<Instant>,
     mut timer: Pin<&mut Sleep>,
     cx: &mut Context<'_>,
@@ -170,8 +213,8 @@ fn look_at_timer(
 ) -> Poll<End> {
     while timer.as_mut().poll(cx).is_ready() {
         let (phase, deadline) = match (watch.deadline(link), taken_by) {
-            // What still has an answer to take is not idle.
-            ((Phase::Idle, _), Some(taken_by)) if !link.stay.is_over() => (Phase::Idle, taken_by),
+            // What still has an answer to take is not idle, also where its client is out.
+            ((Phase::Idle, _), Some(taken_by)) => (Phase::Idle, taken_by),
             (deadline, _) => deadline,
         };
         if phase == Phase::Busy
@@ -185,14 +228,18 @@ fn look_at_timer(
             timer.as_mut().reset(taken_by.map_or(deadline, |taken_by| taken_by.min(deadline)));
             continue;
         }
-        return match phase {
-            Phase::Idle
-                if taken_by.is_none()
-                    && !link.stay.is_over()
-                    && Instant::now() < watch.idle_end(link) =>
-            {
-                Poll::Ready(End::Resting)
+        if phase == Phase::Idle && taken_by.is_none() && watch.may_rest(link) {
+            return Poll::Ready(End::Resting);
+        }
+        if phase == Phase::Idle && watch.begins_to_part(link) {
+            // Streams may be on their way: the library ends when the peer has heard of it.
+            if poll_connection(cx, Some(Goodbye::Now)).is_ready() {
+                return Poll::Ready(End::Closed);
             }
+            timer.as_mut().reset(watch.deadline(link).1);
+            continue;
+        }
+        return match phase {
             Phase::Head if link.progress.owes() => Poll::Ready(End::Cut),
             Phase::Head => Poll::Ready(End::HeadLate),
             Phase::Idle | Phase::Busy => {

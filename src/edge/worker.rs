@@ -72,6 +72,36 @@ impl Drop for Unfinished {
     }
 }
 
+/// A connection that this worker has, counted until this is dropped: also when its task panics.
+struct Present {
+    worker: Rc<Worker>,
+    /// The hub's own count, which is left last.
+    door: Option<Door>,
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.worker.hub.hands.leave(self.worker.number);
+        drop(self.door.take());
+    }
+}
+
+/// A handshake under way, counted until this is dropped.
+pub(super) struct Handshake(Rc<Worker>);
+
+impl Handshake {
+    fn new(worker: Rc<Worker>) -> Self {
+        worker.handshakes.set(worker.handshakes.get() + 1);
+        Self(worker)
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.handshakes.set(self.0.handshakes.get().saturating_sub(1));
+    }
+}
+
 /// One worker's listening socket.
 #[derive(Debug)]
 pub(super) struct Ear {
@@ -110,6 +140,10 @@ pub(super) fn spawn(number: usize, hub: Arc<Hub>, ears: Vec<Ear>) -> io::Result<
         worker.alive.store(false, Ordering::Relaxed);
         drop(tasks);
         worker.log.flush();
+        drop(worker);
+        // A look-up that hangs (getaddrinfo) has a thread of its own, which nobody can end: the
+        // last step does not wait for it.
+        runtime.shutdown_background();
     })
 }
 
@@ -121,11 +155,6 @@ impl Worker {
     /// Whether a task that is begun now can run.
     pub(super) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Relaxed)
-    }
-
-    /// A handshake is over, well or not.
-    pub(super) fn end_handshake(&self) {
-        self.handshakes.set(self.handshakes.get().saturating_sub(1));
     }
 
     async fn run(self: Rc<Self>, ears: Vec<Ear>) {
@@ -250,20 +279,34 @@ impl Worker {
         if !handed_over && sockets::refuse_beginners(&listener) {
             let end = tokio::time::Instant::now() + CLOSING;
             while let Ok(accepted) = timeout_at(end, listener.accept()).await {
-                if let Ok((socket, from)) = accepted {
-                    self.hub.hands.enter(self.number);
-                    self.let_in(socket, from, tls);
+                match accepted {
+                    Ok((socket, from)) => {
+                        self.hub.hands.enter(self.number);
+                        self.let_in(socket, from, tls);
+                    }
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(_) => sleep(ACCEPT_REST).await,
                 }
             }
         }
         // The kernel is asked, not tokio: its readiness may lag behind.
         let listener = listener.into_std()?;
-        while let Ok((socket, from)) = listener.accept() {
-            socket.set_nonblocking(true)?;
-            self.hub.hands.enter(self.number);
-            self.let_in_handed(Handed { socket, from, tls });
+        let end = tokio::time::Instant::now() + CLOSING;
+        loop {
+            match listener.accept() {
+                Ok((socket, from)) => {
+                    if socket.set_nonblocking(true).is_ok() {
+                        self.hub.hands.enter(self.number);
+                        self.let_in_handed(Handed { socket, from, tls });
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_of_one_connection(&error) => {}
+                // Whoever waits is reset when it closes, so it is tried for a little longer.
+                Err(error) if tokio::time::Instant::now() >= end => return Err(error),
+                Err(_) => sleep(ACCEPT_REST).await,
+            }
         }
-        Ok(())
     }
 
     /// Admits a connection that counts as this worker's already, or drops it at a limit.
@@ -272,26 +315,27 @@ impl Worker {
         let limits = &snapshot.table.gateway.limits;
         let meters = self.meters();
         let door = Door::open(&self.hub, from.ip(), limits);
+        let present = Present { worker: self.clone(), door };
         let crowded = tls && self.handshakes.get() >= limits.handshakes_max;
-        let (Some(door), false) = (door, crowded) else {
+        if present.door.is_none() || crowded {
             meters.connections_refused.fetch_add(1, Ordering::Relaxed);
-            self.hub.hands.leave(self.number);
             return;
-        };
+        }
         meters.connections.fetch_add(1, Ordering::Relaxed);
         // A small answer must not wait for an acknowledgement (Nagle); without it, it still goes.
         let _ = socket.set_nodelay(true);
-        self.handshakes.set(self.handshakes.get() + usize::from(tls));
-        let worker = self.clone();
+        let handshake = tls.then(|| Handshake::new(self.clone()));
         let side = if tls { self.hub.tls.load().as_ref().clone() } else { None };
         tokio::task::spawn_local(async move {
-            match (tls, side) {
-                (false, _) => serve_plain(worker.clone(), socket, from).await,
-                (true, Some(side)) => serve_tls(worker.clone(), socket, from, side).await,
-                (true, None) => worker.end_handshake(),
+            let worker = present.worker.clone();
+            match (handshake, side) {
+                (None, _) => serve_plain(worker, socket, from).await,
+                (Some(handshake), Some(side)) => {
+                    serve_tls(worker, handshake, socket, from, side).await;
+                }
+                (Some(_), None) => {}
             }
-            worker.hub.hands.leave(worker.number);
-            drop(door);
+            drop(present);
         });
     }
 }

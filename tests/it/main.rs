@@ -43,6 +43,7 @@ mod dialect_konsentus;
 mod dialect_oauth2;
 mod dialect_oxlin;
 mod draining;
+mod endings;
 mod endpoints;
 mod hang;
 mod heads;
