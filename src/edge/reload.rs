@@ -2,8 +2,8 @@
 //!
 //! One thread makes them, one at a time: because somebody asked (the admin listener, SIGHUP), or
 //! because a file changed, or because a certificate that was not yet good has come to be. Who asks
-//! while one is under way gets the next one, together with all others who asked meanwhile. This file
-//! decides when a reload is made. It must not know what is in a table.
+//! while one is under way gets the next one, together with all others who asked meanwhile. This
+//! file decides when a reload is made. It must not know what is in a table.
 
 mod hangup;
 mod report;

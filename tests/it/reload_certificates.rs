@@ -131,7 +131,8 @@ over_both! {
     }
 
     fn a_broken_certificate_does_not_keep_a_suspended_bank_open(http) {
-        let other_files = "tls = { ca = \"banks-ca.pem\", cert = \"hub.pem\", key = \"new.key\" }\n";
+        let other_files =
+            "tls = { ca = 'banks-ca.pem', cert = 'hub.pem', key = 'new.key' }\nname = 'another'\n";
         for files in ["", other_files] {
             let world = World::new();
             world.call(http, Ask::token()).good();
