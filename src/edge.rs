@@ -162,7 +162,7 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
 
 fn edge_tls(table: &RouteTable, shelf: &Shelf) -> Result<Option<Arc<EdgeSide>>, StartError> {
     let Some(tls) = &table.gateway.tls else { return Ok(None) };
-    let side = EdgeSide::build(tls, shelf, None)
+    let side = EdgeSide::build(tls, shelf, None, None)
         .map_err(|error| StartError::new("the edge's TLS can't be set up", error))?;
     Ok(Some(side))
 }
@@ -171,7 +171,7 @@ fn edge_tls(table: &RouteTable, shelf: &Shelf) -> Result<Option<Arc<EdgeSide>>, 
 /// stops nobody else: that bank alone is answered with an error.
 fn read_banks_tls(hub: &Hub, shelf: &Shelf) {
     let snapshot = hub.snapshot.load();
-    let staged = hub.configs.stage(snapshot.table.targets.values(), shelf);
+    let staged = hub.configs.stage(snapshot.table.targets.values(), shelf, None);
     for target in snapshot.table.targets.values() {
         if let Some(error) =
             clients::setting(target).and_then(|setting| staged.broken.get(&setting))
@@ -236,9 +236,6 @@ impl Running {
     }
 
     fn drain(&mut self) {
-        if let Some(reload) = self.reload_thread.take() {
-            reload.stop();
-        }
         let (delay, drain_timeout) = {
             let gateway = &self.hub.snapshot.load().table.gateway;
             (gateway.drain_delay, gateway.drain_timeout)
@@ -250,6 +247,10 @@ impl Running {
             // Who asks for the state of things has to reach the one that stays.
             admin.stop();
         }
+        // Until here all goes on as before: who is out is out.
+        if let Some(reload) = &self.reload_thread {
+            reload.begin_no_more();
+        }
         self.estate.close();
         self.hub.advance(Stage::Leaving);
         self.wait_for_workers(drain_timeout);
@@ -260,6 +261,9 @@ impl Running {
             if worker.join().is_err() {
                 tracing::error!("a worker panicked");
             }
+        }
+        if let Some(reload) = self.reload_thread.take() {
+            reload.stop();
         }
         if let Some(admin) = self.admin_thread.take() {
             admin.stop();
@@ -274,14 +278,13 @@ impl Running {
         }
     }
 
-    /// Waits until the last access line is on the disk. The log's thread ends when nobody can send
-    /// to it any more.
+    /// Waits until the last access line is on the disk. The workers are gone; whoever else still
+    /// has the hub, such as a reload that hangs, is not waited for.
     fn finish_log(&mut self) {
-        if let (Some(thread), Some(hub)) = (self.log_thread.take(), Arc::get_mut(&mut self.hub)) {
-            hub.log = None;
-            if thread.join().is_err() {
-                tracing::error!("the access log's thread panicked");
-            }
+        let (Some(thread), Some(log)) = (self.log_thread.take(), &self.hub.log) else { return };
+        log.end();
+        if thread.join().is_err() {
+            tracing::error!("the access log's thread panicked");
         }
     }
 }
@@ -312,5 +315,38 @@ fn worker_count(gateway: &crate::routes::Gateway) -> io::Result<usize> {
     match gateway.workers {
         Some(workers) => Ok(workers.get() as usize),
         None => std::thread::available_parallelism().map(std::num::NonZero::get),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::{MemorySources, load};
+
+    #[test]
+    fn the_log_is_finished_also_when_somebody_keeps_the_hub() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let text = format!(
+            "[gateway]\ninsecure_plain_listen = '127.0.0.1:0'\nadmin = '127.0.0.1:0'\n\
+             workers = 1\ninsecure_header_identity = true\n[gateway.access_log]\npath = {path:?}\n\
+             [[api]]\ncontract = 'blink-fi'\nbase_path = '/v'\n"
+        );
+        let sources = MemorySources::default().file("routes.toml", &text);
+        let table = load("routes.toml".as_ref(), &sources).unwrap().table;
+        let running = start(table).unwrap();
+        // As a reload that hangs does.
+        let kept = running.hub.clone();
+        let lines = access_log::LogBuffer::new(kept.log.clone());
+        lines.line(|out| out.extend_from_slice(b"last\n"));
+        lines.flush();
+        running.stop();
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        assert_eq!(count(&kept.log_counters.written), 1);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "last\n");
+        // Nobody writes any more.
+        lines.line(|out| out.extend_from_slice(b"too late\n"));
+        lines.flush();
+        assert_eq!(count(&kept.log_counters.dropped), 1);
     }
 }

@@ -12,7 +12,14 @@ use std::time::{Duration, Instant};
 pub struct Patience {
     /// Whether there may be something to wait for: what a call looks at.
     asked: AtomicBool,
-    until: Mutex<Option<Instant>>,
+    kept: Mutex<Option<Wait>>,
+}
+
+/// A wait that was asked for.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    said: Instant,
+    until: Instant,
 }
 
 impl Patience {
@@ -20,8 +27,17 @@ impl Patience {
     pub fn learn(&self, now: Instant, wait: Duration) {
         let Some(until) = now.checked_add(wait).filter(|until| *until > now) else { return };
         let mut kept = self.lock();
-        *kept = Some(kept.map_or(until, |before| before.max(until)));
+        *kept = kept.filter(|before| before.until > until).or(Some(Wait { said: now, until }));
         self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// The bank is believed for no longer than this, from when it asked: also what it asked for
+    /// before.
+    pub fn shorten(&self, wait_max: Duration) {
+        if let Some(wait) = self.lock().as_mut() {
+            wait.until =
+                wait.said.checked_add(wait_max).map_or(wait.until, |end| end.min(wait.until));
+        }
     }
 
     /// How long it still wants to be left alone; none where it may be called.
@@ -29,18 +45,18 @@ impl Patience {
         if !self.asked.load(Ordering::Relaxed) {
             return None;
         }
-        let mut until = self.lock();
-        let wait = until.and_then(|until| until.checked_duration_since(now));
+        let mut kept = self.lock();
+        let wait = kept.and_then(|wait| wait.until.checked_duration_since(now));
         let wait = wait.filter(|wait| !wait.is_zero());
         if wait.is_none() {
-            *until = None;
+            *kept = None;
             self.asked.store(false, Ordering::Relaxed);
         }
         wait
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.until.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Wait>> {
+        self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -60,6 +76,12 @@ mod tests {
         assert_eq!(patience.wait(now + SECOND), Some(4 * SECOND));
         assert_eq!(patience.wait(now + 5 * SECOND), None);
         assert_eq!(patience.wait(now), None, "forgotten once it was over");
+        patience.learn(now, 9 * SECOND);
+        patience.shorten(20 * SECOND);
+        assert_eq!(patience.wait(now), Some(9 * SECOND));
+        patience.shorten(2 * SECOND);
+        assert_eq!(patience.wait(now + SECOND), Some(SECOND), "counted from when it asked");
+        assert_eq!(patience.wait(now + 2 * SECOND), None);
         patience.learn(now, Duration::ZERO);
         patience.learn(now, Duration::MAX);
         assert_eq!(patience.wait(now), None);

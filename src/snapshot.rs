@@ -229,7 +229,10 @@ impl Route {
             breaker: same_rule
                 .map_or_else(|| Arc::new(Breaker::new(target.breaker)), |old| old.breaker.clone()),
             echoes: AtomicBool::new(false),
-            patience: same_place.map(|old| old.patience.clone()).unwrap_or_default(),
+            patience: same_place.map_or_else(Arc::default, |old| {
+                old.patience.shorten(target.retry_after_max);
+                old.patience.clone()
+            }),
             endpoints: [Host::Main, Host::Auth].map(|host| {
                 let count = target.origins(host).len();
                 let new = || Arc::new(Endpoints::new(count, target.breaker));
@@ -277,6 +280,12 @@ mod tests {
         assert_ne!(changed.number, route.number);
         assert_eq!(changed.patience.wait(now), Some(Duration::from_secs(30)));
         assert!(changed.endpoints(Host::Main).views()[0].ejected);
+
+        // A wait is believed for as long as the rule of now says, also one that was learned before.
+        let lowered = "concurrency = 7\nretry_after_max = '5s'";
+        let lowered = Snapshot::build(table(two, lowered), Some(&after));
+        let shorter = lowered.route("T").unwrap().patience.wait(now);
+        assert_eq!(shorter, Some(Duration::from_secs(5)));
 
         let moved = Snapshot::build(table("'https://c.example'", ""), Some(&after));
         assert_eq!(moved.route("T").unwrap().patience.wait(now), None);

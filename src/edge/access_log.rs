@@ -68,6 +68,16 @@ pub(super) fn start(
     Ok((LogSender { queue, counters }, thread))
 }
 
+impl LogSender {
+    /// Ends the writer once it has written what was sent before; what is sent later is lost, and
+    /// counted.
+    pub(super) fn end(&self) {
+        // A chunk without lines is sent by nobody else. It waits for its turn as long as the disk
+        // takes.
+        let _ = self.queue.send(Chunk { bytes: Vec::new(), lines: 0 });
+    }
+}
+
 impl LogBuffer {
     /// An empty buffer; without a sender, lines are not even formatted.
     pub(super) fn new(sender: Option<LogSender>) -> Self {
@@ -170,6 +180,9 @@ struct Writer {
 impl Writer {
     fn run(mut self, chunks: &Receiver<Chunk>) {
         while let Ok(chunk) = chunks.recv() {
+            if chunk.lines == 0 {
+                return;
+            }
             // Each time: a rotated file may be packed away at once, and what came later with it.
             if let Some(fresh) = self.sink.after_rotation() {
                 self.sink = fresh;

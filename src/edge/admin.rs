@@ -136,7 +136,7 @@ fn describe(route: &Route, aside: &[Aside]) -> Value {
         "name": target.name.as_deref(),
         "dialect": target.dialect.as_str(),
         "status": target.status.as_str(),
-        // Why it is served by an older entry than its file has, if it is.
+        // Why it is served by an older entry, or with older certificates, than its files have.
         "quarantined": aside.iter().find(is_of).map(|aside| &aside.problems),
         "upstream": upstream,
         "capabilities": capabilities,

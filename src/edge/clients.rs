@@ -58,30 +58,38 @@ impl ClientConfigs {
         if let Some(made) = self.made.get(&setting) {
             return made.config.clone();
         }
-        let made = make(&setting, &Shelf::new(unix_now()), None);
+        let made = make(&setting, &Shelf::new(unix_now()), None, None);
         self.made.entry(setting).or_insert(made).config.clone()
     }
 
-    /// Builds what these settings need, as far as it is not there already.
+    /// Builds what these settings need, as far as it is not there already; `in_use` are all files
+    /// in use before, none at the start.
     pub(super) fn stage<'t>(
         &self,
         targets: impl Iterator<Item = &'t Arc<Target>>,
         shelf: &Shelf,
+        in_use: Option<&Papers>,
     ) -> StagedConfigs {
         let mut staged = StagedConfigs::default();
         for setting in targets.filter_map(|target| setting(target)) {
-            self.stage_one(&mut staged, setting, shelf);
+            self.stage_one(&mut staged, setting, shelf, in_use);
         }
         staged
     }
 
     /// Builds what one more setting needs.
-    pub(super) fn stage_one(&self, staged: &mut StagedConfigs, setting: Setting, shelf: &Shelf) {
+    pub(super) fn stage_one(
+        &self,
+        staged: &mut StagedConfigs,
+        setting: Setting,
+        shelf: &Shelf,
+        in_use: Option<&Papers>,
+    ) {
         if staged.made.contains_key(&setting) {
             return;
         }
         let old = self.made.get(&setting).map(|made| made.clone());
-        let fresh = make(&setting, shelf, old.as_ref());
+        let fresh = make(&setting, shelf, old.as_ref(), in_use);
         let made = match (&fresh.config, old) {
             (Ok(_), Some(old)) if old.config.is_ok() && old.papers == fresh.papers => old,
             (Ok(_), old) => {
@@ -112,6 +120,14 @@ impl ClientConfigs {
         self.made.iter().for_each(|made| papers.append(&made.papers));
         papers
     }
+
+    /// The files behind those that can be used.
+    pub(super) fn papers_in_use(&self) -> Papers {
+        let mut papers = Papers::default();
+        let good = self.made.iter().filter(|made| made.config.is_ok());
+        good.for_each(|made| papers.append(&made.papers));
+        papers
+    }
 }
 
 impl StagedConfigs {
@@ -123,8 +139,7 @@ impl StagedConfigs {
     }
 }
 
-fn make((tls, http): &Setting, shelf: &Shelf, old: Option<&Made>) -> Made {
-    let old_papers = old.filter(|old| old.config.is_ok()).map(|old| &*old.papers);
+fn make((tls, http): &Setting, shelf: &Shelf, old: Option<&Made>, in_use: Option<&Papers>) -> Made {
     let papers = match target_papers(tls, shelf) {
         Ok(papers) => Arc::new(papers),
         Err(error) => return Made { config: Err(error), papers: Arc::default() },
@@ -132,7 +147,7 @@ fn make((tls, http): &Setting, shelf: &Shelf, old: Option<&Made>) -> Made {
     let config = match old.filter(|old| old.config.is_ok() && old.papers == papers) {
         Some(old) => old.config.clone(),
         None => papers
-            .check_times(old_papers, shelf.now(), true)
+            .check_times(in_use, shelf.now(), true)
             .and_then(|()| target_config(tls, *http, shelf))
             .map(Arc::new),
     };

@@ -1,9 +1,9 @@
 //! Reloads: the table and every file that it names, taken up while the gateway runs.
 //!
 //! One thread makes them, one at a time: because somebody asked (the admin listener, SIGHUP), or
-//! because a file changed. Who asks while one is under way gets the next one, together with all
-//! others who asked meanwhile. This file decides when a reload is made. It must not know what
-//! is in a table.
+//! because a file changed, or because a certificate that was not yet good has come to be. Who asks
+//! while one is under way gets the next one, together with all others who asked meanwhile. This
+//! file decides when a reload is made. It must not know what is in a table.
 
 mod hangup;
 mod report;
@@ -16,6 +16,7 @@ pub(super) use self::stage::set_aside;
 use self::stage::{Refused, stage};
 use self::watch::{Recorder, Watcher};
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -119,6 +120,12 @@ impl Reloader {
 }
 
 impl ReloadThread {
+    /// Lets it begin no more reloads; [`Self::stop`] waits for one under way.
+    pub(super) fn begin_no_more(&self) {
+        // Where too many wait for it to be heard, the end says it again.
+        let _ = self.sender.try_send(Message::Stop);
+    }
+
     /// Lets it end: at once, unless it is in the middle of a reload.
     pub(super) fn stop(self) {
         let end = now() + STOP_PATIENCE;
@@ -147,7 +154,8 @@ pub(super) fn spawn(hub: Arc<Hub>, config: &Path) -> std::io::Result<ReloadThrea
     let _ = hub.reloader.set(reloader);
     let config = config.to_owned();
     let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-        Desk { watcher: Watcher::default(), hub, config, retired: Vec::new() }.run(&messages);
+        let watcher = Watcher::default();
+        Desk { watcher, hub, config, retired: Vec::new(), again_at: None }.run(&messages);
     })?;
     Ok(ReloadThread { sender, thread })
 }
@@ -159,6 +167,19 @@ struct Desk {
     /// Tables that served. The last to hold one takes it apart, which takes long for a large one:
     /// that is to be this thread, and not a worker.
     retired: Vec<Arc<Snapshot>>,
+    /// When something that was refused as not yet good comes to be, in Unix seconds: no file will
+    /// change then.
+    again_at: Option<i64>,
+}
+
+/// What is left to do after a task.
+struct Done {
+    report: Report,
+    /// Whether the files could be read as far as they have to.
+    read: bool,
+    again_at: Option<i64>,
+    /// What served before.
+    retired: Option<Arc<Snapshot>>,
 }
 
 impl Desk {
@@ -190,7 +211,8 @@ impl Desk {
                     if now() < next_look {
                         continue;
                     }
-                    if self.watcher.has_changed() {
+                    let has_come = self.again_at.is_some_and(|at| unix_now() >= at);
+                    if self.watcher.has_changed() || has_come {
                         self.work(Task::Reload, Cause::File);
                     }
                     next_look = now() + interval;
@@ -240,21 +262,16 @@ impl Desk {
     fn work(&mut self, task: Task, cause: Cause) -> Report {
         let recorder = Recorder::default();
         let before = self.watcher.look();
-        let staged = stage(&self.hub, &self.config, &recorder);
-        let read = staged.is_ok();
-        let report = match (staged, task) {
-            (Ok(staged), Task::Plan) => staged.report(&self.hub),
-            (Ok(staged), Task::Reload) => {
-                let report = staged.report(&self.hub);
-                self.retired.push(staged.take_up(&self.hub));
-                self.hub.tokens.forget_ended();
-                Report { generation: self.hub.standing.generation(), ..report }
-            }
-            (Err(Refused(problems)), _) => Report::refused(&self.hub, problems),
-        };
+        let done = guarded(|| make(&self.hub, &self.config, &recorder, task));
+        let Done { report, read, again_at, retired } = done.unwrap_or_else(|| {
+            let problem = "the reload failed by a fault of the gateway's own; see its log";
+            Done::refused(&self.hub, Refused::new(vec![problem.to_owned()]))
+        });
+        self.retired.extend(retired);
         let learns = self.watcher.is_new() && cause == Cause::File;
         if task == Task::Reload {
             // A plan leaves the watcher as it is: what it saw is still to be taken up.
+            self.again_at = again_at;
             self.watcher.keep(recorder, (!read).then_some(before));
             if learns && !report.diff.takes_effect() && read {
                 // It only found out which files there are.
@@ -269,5 +286,87 @@ impl Desk {
             report.log(cause.as_str());
         }
         report
+    }
+}
+
+impl Done {
+    fn refused(hub: &Hub, Refused { problems, again_at }: Refused) -> Self {
+        Self { report: Report::refused(hub, problems), read: false, again_at, retired: None }
+    }
+}
+
+/// Does a task.
+fn make(hub: &Hub, config: &Path, recorder: &Recorder, task: Task) -> Done {
+    let staged = match stage(hub, config, recorder) {
+        Ok(staged) => staged,
+        Err(refused) => return Done::refused(hub, refused),
+    };
+    let (report, again_at) = (staged.report(hub), staged.again_at);
+    if task == Task::Plan {
+        return Done { report, read: true, again_at, retired: None };
+    }
+    let retired = staged.take_up(hub);
+    hub.tokens.forget_ended();
+    let report = Report { generation: hub.standing.generation(), ..report };
+    Done { report, read: true, again_at, retired }
+}
+
+/// Does something that may panic: one reload that does must not be the last one. Nothing where it
+/// has; the process log has where it was.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    // What it was in the middle of is left as it is. A reload builds beside what serves, so that
+    // this is nothing unless it panics within the swap itself.
+    let done = catch_unwind(AssertUnwindSafe(work));
+    if done.is_err() {
+        tracing::error!("a reload panicked; what serves is served on");
+    }
+    done.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::{Given, start};
+    use crate::routes::{self, SystemSources};
+
+    const TABLE: &str = "[gateway]\ninsecure_plain_listen = '127.0.0.1:0'\nworkers = 1\n\
+                         admin = '127.0.0.1:0'\nwatch = 'off'\ninsecure_header_identity = true\n\
+                         [[api]]\ncontract = 'blink-fi'\nbase_path = '/v'\n\
+                         [[target]]\nid = 'T'\nupstream = 'https://bank.test'\n";
+
+    #[test]
+    fn a_table_that_was_replaced_is_freed_however_many_reloads_changed_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("routes.toml");
+        std::fs::write(&file, TABLE).unwrap();
+        let loaded = routes::load(&file, &SystemSources).unwrap();
+        let running = start(Given::from_file(loaded, &file)).unwrap();
+        let reload = || {
+            let reloader = running.hub.reloader.get().unwrap();
+            let answer = reloader.ask(Task::Reload, Cause::Admin).unwrap();
+            answer.blocking_recv().unwrap().outcome
+        };
+        let mut served = Vec::new();
+        for name in ["one", "two"] {
+            served.push(Arc::downgrade(&running.hub.snapshot.load_full()));
+            std::fs::write(&file, format!("{TABLE}name = '{name}'\n")).unwrap();
+            assert_eq!(reload(), Outcome::Applied);
+            for _ in 0..2 {
+                assert_eq!(reload(), Outcome::Unchanged);
+            }
+        }
+        let end = now() + Duration::from_secs(30);
+        while served.iter().any(|table| table.strong_count() > 0) {
+            assert!(now() < end, "a table that serves nobody is still there");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        running.stop();
+    }
+
+    #[test]
+    fn a_reload_that_panics_is_not_the_last_one() {
+        assert_eq!(guarded(|| 1), Some(1));
+        assert_eq!(guarded(|| -> u8 { panic!("as a fault of our own would") }), None);
+        assert_eq!(guarded(|| 2), Some(2));
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct TlsError {
     pub(super) file: Option<PathBuf>,
     /// What is wrong, and what would be right. Never key material.
     pub(super) message: String,
+    /// When it will be right by itself, in Unix seconds: a certificate that is not yet good.
+    pub(super) good_from: Option<i64>,
 }
 
 impl fmt::Display for TlsError {
@@ -57,7 +59,8 @@ pub(super) struct EdgeSide {
 }
 
 impl EdgeSide {
-    /// Builds the edge's side. What did not change since `previous` is taken over as it is.
+    /// Builds the edge's side. What did not change since `previous` is taken over as it is;
+    /// `in_use` are all files in use before, none at the start.
     ///
     /// Sessions resume by ticket. The tickets' keys live on while the client CA is the same, so
     /// that a new certificate of the edge or a new revocation list ends no resumption; who
@@ -65,11 +68,13 @@ impl EdgeSide {
     ///
     /// # Errors
     /// [`TlsError`] names the file. A changed certificate or list that is out of its time is one,
-    /// too: what is there already is better.
+    /// too: what is there already is better. At the start there is nothing better to keep; it is
+    /// served, and said.
     pub(super) fn build(
         tls: &EdgeTls,
         shelf: &Shelf,
         previous: Option<&Arc<Self>>,
+        in_use: Option<&Papers>,
     ) -> Result<Arc<Self>, TlsError> {
         let mut papers = Papers::default();
         papers.add(shelf.certificate("edge", &tls.cert)?);
@@ -81,9 +86,8 @@ impl EdgeSide {
         if let Some(old) = previous.filter(|old| old.asked == *tls && old.papers == papers) {
             return Ok(old.clone());
         }
+        papers.check_times(in_use, shelf.now(), tls.accepts_expired_crl)?;
         let old_papers = previous.map(|old| &old.papers);
-        // At the start there is nothing better to keep; it is served, and said.
-        papers.check_times(old_papers, shelf.now(), tls.accepts_expired_crl)?;
         let same = |files: &[PathBuf]| {
             old_papers.is_some_and(|old| files.iter().all(|file| old.same(&papers, file)))
         };
@@ -216,9 +220,9 @@ fn leaf_of<'c>(
 }
 
 fn of_file(file: &Path, error: impl fmt::Display) -> TlsError {
-    TlsError { file: Some(file.to_owned()), message: error.to_string() }
+    TlsError { file: Some(file.to_owned()), message: error.to_string(), good_from: None }
 }
 
 fn general(error: impl fmt::Display) -> TlsError {
-    TlsError { file: None, message: error.to_string() }
+    TlsError { file: None, message: error.to_string(), good_from: None }
 }

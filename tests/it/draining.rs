@@ -117,6 +117,25 @@ fn a_gateway_that_is_unready_still_serves_until_the_delay_is_over() {
 }
 
 #[test]
+fn a_reload_is_still_taken_up_until_the_delay_is_over() {
+    let mut world = Setup::new().gateway("drain_delay = \"4s\"").start();
+    let (admin, mut late) = (world.running().admin, world.client(Http::One, 1));
+    late.call(Ask::token()).good();
+    let ask = |request: http::Request<bytes::Bytes>| {
+        let mut client = corgate::sim::client::Client::plain(admin);
+        crate::world::wait(client.call(request)).map(|answer| answer.status().as_u16()).ok()
+    };
+    let ready = || ask(http::Request::get("/readyz").body(bytes::Bytes::new()).unwrap());
+    let end = world.stop_meanwhile();
+    until("it is unready", || (ready() == Some(503)).then_some(()));
+    world.rewrite("[[target]]", "[[target]]\nstatus = \"suspended\"");
+    assert_eq!(ask(http::Request::post("/reload").body(bytes::Bytes::new()).unwrap()), Some(200));
+    late.call(Ask::token()).platform(403).logged("target_suspended");
+    drop(late);
+    end.join().unwrap();
+}
+
+#[test]
 fn a_call_whose_client_left_is_finished_before_the_gateway_stops() {
     let mut world = World::new();
     let ask = Ask::magic("sim-delay-1000");

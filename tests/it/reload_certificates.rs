@@ -2,6 +2,7 @@
 //! one changes nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use corgate::ids::Fingerprint;
 use corgate::sim::pki::Identity;
@@ -101,7 +102,7 @@ over_both! {
         }
     }
 
-    fn a_broken_certificate_towards_a_bank_leaves_that_bank_as_it_was(http) {
+    fn a_broken_certificate_towards_a_bank_leaves_that_bank_the_one_it_has(http) {
         let world = World::new();
         let load = Load::start(&world, 1);
         world.write("hub.key", edge("another").key_pem());
@@ -114,13 +115,76 @@ over_both! {
         assert!(problem.contains("hub.pem"), "{problem}");
         assert_eq!(world.metric("corgate_targets_quarantined"), 1);
         let (_, shown) = world.page_of(&format!("/banks/{BANK}"));
-        assert!(shown["name"].is_null() && shown["quarantined"].is_array(), "{shown:#}");
+        // The rest of its new entry holds.
+        assert!(shown["name"] == "another" && shown["quarantined"].is_array(), "{shown:#}");
         world.call(http, Ask::token()).good();
+        for request in world.bank.requests() {
+            assert_eq!(request.certificate, Some(pki().hub.fingerprint()));
+        }
         world.call(http, Ask::token().body_bytes(2_001)).platform(413);
         load.stop();
         world.write("hub.key", pki().hub.key_pem());
+        world.rewrite("name = \"another\"", "name = \"a third\"");
         assert_eq!(world.reload().1["outcome"], "applied");
-        assert_eq!(world.page_of(&format!("/banks/{BANK}")).1["name"], "another");
+        let (_, shown) = world.page_of(&format!("/banks/{BANK}"));
+        assert!(shown["name"] == "a third" && shown["quarantined"].is_null(), "{shown:#}");
+    }
+
+    fn a_broken_certificate_does_not_keep_a_suspended_bank_open(http) {
+        let other_files =
+            "tls = { ca = 'banks-ca.pem', cert = 'hub.pem', key = 'new.key' }\nname = 'another'\n";
+        for files in ["", other_files] {
+            let world = World::new();
+            world.call(http, Ask::token()).good();
+            world.write("hub.pem", edge("another").cert_pem());
+            world.write("new.key", pki().hub.key_pem());
+            world.rewrite("[[target]]", &format!("[[target]]\n{files}status = \"suspended\""));
+            let (status, report) = world.reload();
+            assert_eq!((status, report["outcome"].as_str()), (200, Some("partial")), "{report:#}");
+            assert_eq!(report["set_aside"][0]["targets"][0], BANK);
+            world.call(http, Ask::token()).platform(403).logged("target_suspended");
+            world.bank_heard(1);
+        }
+    }
+
+    fn a_broken_certificate_under_a_new_name_leaves_the_banks_entry_as_it_was(http) {
+        let world = World::new();
+        let files = "tls = { ca = \"banks-ca.pem\", cert = \"hub.pem\", key = \"new.key\" }";
+        world.write("new.key", edge("another").key_pem());
+        world.rewrite("[[target]]", &format!("[[target]]\n{files}\nname = \"another\""));
+        let (status, report) = world.reload();
+        assert_eq!((status, report["outcome"].as_str()), (200, Some("partial")), "{report:#}");
+        let (_, shown) = world.page_of(&format!("/banks/{BANK}"));
+        assert!(shown["name"].is_null() && shown["quarantined"].is_array(), "{shown:#}");
+        world.call(http, Ask::token()).good();
+    }
+
+    fn an_expired_certificate_towards_a_bank_is_refused_under_a_new_name_too(http) {
+        let world = World::new();
+        let expired = pki().hub_ca.expired_server("expired", &["localhost"]).unwrap();
+        write(&world, "late", &expired);
+        let table = std::fs::read_to_string(world.file("routes.toml")).unwrap();
+        let files = "tls = { ca = \"banks-ca.pem\", cert = \"late.pem\", key = \"late.key\" }";
+        let port = world.bank.address().port();
+        let known = table.replace("[[target]]", &format!("[[target]]\n{files}"));
+        let new = format!(
+            "{table}\n[[target]]\nid = \"NEW\"\nupstream = \"https://127.0.0.1:{port}\"\n\
+             allow_private_addresses = true\n{files}\n"
+        );
+        for (table, id) in [(known, BANK), (new, "NEW")] {
+            world.write("routes.toml", &table);
+            // It does not come to be in use by being refused once.
+            for _ in 0..2 {
+                let (status, report) = world.reload();
+                let outcome = report["outcome"].as_str();
+                assert_eq!((status, outcome), (200, Some("partial")), "{report:#}");
+                assert_eq!(report["set_aside"][0]["targets"][0], id);
+                let problem = report["set_aside"][0]["problems"][0].as_str().unwrap();
+                assert!(problem.contains("late.pem: has expired on 20"), "{problem}");
+            }
+            world.call(http, Ask::token()).good();
+        }
+        world.call(http, Ask::token().bank("NEW")).platform(500).logged("internal");
     }
 
     fn no_connection_to_a_bank_outlives_the_ca_that_it_was_made_under(http) {
@@ -146,6 +210,55 @@ fn no_connection_outlives_its_ca(http: Http, upstream: &str) {
     world.write("banks-ca.pem", &both);
     assert_eq!(world.reload().1["outcome"], "applied");
     client.call(Ask::token()).good();
+}
+
+#[test]
+fn a_key_that_lost_its_line_ends_is_shown_nowhere() {
+    let world = World::new();
+    let flat = |pem: &str| pem.replace('\n', "");
+    let (cert, key) = (flat(pki().edge.cert_pem()), flat(pki().edge.key_pem()));
+    let inside: String = pki().edge.key_pem().lines().filter(|line| !line.contains('-')).collect();
+    let numbers = |text: &str| format!("{:?}", text.as_bytes()).trim_matches(['[', ']']).to_owned();
+    let pieces: Vec<_> = (0..inside.len() / 12)
+        .map(|number| &inside[number * 12..][..12])
+        .flat_map(|piece| [piece.to_owned(), numbers(piece)])
+        .collect();
+    pieces.iter().for_each(|piece| world.notes().learn(piece));
+    let is_silent = |page: &str| {
+        for piece in &pieces {
+            assert!(!page.contains(piece.as_str()), "{page}");
+        }
+    };
+    for text in [key.clone(), cert + &key] {
+        world.write("edge.pem", &text);
+        let (status, report) = world.reload();
+        assert_eq!(status, 422, "{report:#}");
+        is_silent(&report.to_string());
+        is_silent(&world.admin("/diff").1);
+    }
+    world.write("edge.pem", pki().edge.cert_pem());
+    world.write("hub.pem", &key);
+    let (_, report) = world.reload();
+    assert_eq!(report["outcome"], "partial", "{report:#}");
+    is_silent(&report.to_string());
+    ["/reload", "/banks"].iter().for_each(|path| is_silent(&world.admin(path).1));
+}
+
+#[test]
+fn a_certificate_that_is_not_yet_good_is_taken_up_when_its_date_has_come() {
+    let world = Setup::new().gateway("watch = \"100ms\"").start();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_before = time::OffsetDateTime::now_utc() + Duration::from_secs(4);
+    world.write("edge.key", &key.serialize_pem());
+    world.write("edge.pem", &params.self_signed(&key).unwrap().pem());
+    let (status, report) = world.reload();
+    assert_eq!(status, 422, "{report:#}");
+    let problem = report["problems"][0].as_str().unwrap();
+    assert!(problem.contains("is good from 20"), "{problem}");
+    // No file changes any more.
+    world.counts("corgate_generation", 2);
+    assert_eq!(world.page_of("/reload").1["set_aside"], serde_json::json!([]));
 }
 
 #[test]

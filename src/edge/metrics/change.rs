@@ -28,7 +28,11 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, hub: &Hub) -> Written 
         ("generation", "How often a table was taken up, the start included.", generation),
         ("last_good_reload_timestamp_seconds", "When the files were last found good.", *good_at),
         ("files_set_aside", "Files that were set aside.", count(aside.len())),
-        ("targets_quarantined", "Banks served by their last good entry.", count(targets)),
+        (
+            "targets_quarantined",
+            "Banks served by their last good entry or certificates.",
+            count(targets),
+        ),
         ("keys_waiting", "Keys that wait for a new process.", count(waiting.len())),
     ] {
         let gauge = ConstGauge::new(value);

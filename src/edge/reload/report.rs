@@ -40,12 +40,12 @@ impl Outcome {
     }
 }
 
-/// A file that was set aside, and the banks that it would have been about.
+/// A file that was set aside, and the banks that it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(in crate::edge) struct Aside {
     /// The file.
     pub(in crate::edge) file: String,
-    /// The banks that are served by their last good entries.
+    /// The banks that are served by their last good entries, or with their last good certificates.
     pub(in crate::edge) targets: Vec<String>,
     /// What is wrong.
     pub(in crate::edge) problems: Vec<String>,
@@ -114,7 +114,7 @@ impl Report {
         }
         for Aside { file, targets, problems } in &self.set_aside {
             let (kept, problems) = (targets.join(" "), problems.join("; "));
-            tracing::error!(file, kept, problems, "set aside; last good entries are served on");
+            tracing::error!(file, kept, problems, "set aside; what was good of it is served on");
         }
         if !self.needs_new_process.is_empty() {
             let keys = self.needs_new_process.join(" ");

@@ -2,8 +2,9 @@
 //! serves; then swaps.
 //!
 //! This file decides what a broken file takes down: the operator's file or the edge's own
-//! certificates everything, so that nothing changes; a bank's file or a bank's certificates that
-//! bank alone, which is served on as before. Nothing of what serves is touched before all is built.
+//! certificates everything, so that nothing changes; a bank's file that bank alone, which is served
+//! on as before; a bank's certificates no more than those certificates. Nothing of what serves is
+//! touched before all is built.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,20 +12,33 @@ use std::sync::Arc;
 
 use super::report::{Aside, Outcome, Report, config_of};
 use super::watch::Recorder;
-use crate::edge::clients::{StagedConfigs, setting};
+use crate::edge::clients::{Setting, StagedConfigs, setting};
 use crate::edge::hub::Hub;
 use crate::edge::standing::Now;
 use crate::edge::tls::{EdgeSide, Paper, Papers, Shelf, TlsError};
 use crate::edge::unix_now;
 use crate::ids::TargetId;
 use crate::routes::{
-    self, Change, Diff, How, KeyChange, Loaded, Part, Problem, Quarantined, RouteTable,
+    self, Change, Diff, How, KeyChange, Loaded, Part, Problem, Quarantined, RouteTable, Target,
+    TargetStatus,
 };
 use crate::snapshot::Snapshot;
 
 /// Why nothing can be taken up.
 #[derive(Debug)]
-pub(super) struct Refused(pub(super) Vec<String>);
+pub(super) struct Refused {
+    /// What is wrong.
+    pub(super) problems: Vec<String>,
+    /// When it can be by itself, in Unix seconds.
+    pub(super) again_at: Option<i64>,
+}
+
+impl Refused {
+    /// For reasons that don't pass by themselves.
+    pub(super) const fn new(problems: Vec<String>) -> Self {
+        Self { problems, again_at: None }
+    }
+}
 
 /// All that a reload needs, built and not yet in use.
 pub(super) struct Staged {
@@ -36,6 +50,8 @@ pub(super) struct Staged {
     diff: Diff,
     aside: Vec<Aside>,
     papers: Papers,
+    /// When something of what was set aside comes to be good by itself, in Unix seconds.
+    pub(super) again_at: Option<i64>,
 }
 
 /// Reads the files and builds.
@@ -43,7 +59,8 @@ pub(super) struct Staged {
 /// # Errors
 /// [`Refused`] when nothing of it can be taken up.
 pub(super) fn stage(hub: &Hub, config: &Path, recorder: &Recorder) -> Result<Staged, Refused> {
-    let mut loaded = routes::load(config, recorder).map_err(|report| Refused(lines(&report)))?;
+    let mut loaded =
+        routes::load(config, recorder).map_err(|report| Refused::new(lines(&report)))?;
     let previous = hub.snapshot.load_full();
     let kept = loaded.keep_last_good(config, &previous.table);
     let mut aside = set_aside(&loaded, &kept);
@@ -53,15 +70,25 @@ pub(super) fn stage(hub: &Hub, config: &Path, recorder: &Recorder) -> Result<Sta
     let wanted = table.gateway.clone();
     let taken_up = wanted.taken_up_by(&previous.table.gateway);
     let old_edge = Option::clone(&hub.tls.load());
+    let mut in_use = hub.configs.papers_in_use();
+    old_edge.iter().for_each(|side| in_use.append(&side.papers));
     let edge = match &taken_up.tls {
         None => None,
         Some(tls) => {
-            let side = EdgeSide::build(tls, &shelf, old_edge.as_ref());
-            Some(side.map_err(|error| Refused(vec![format!("the edge's TLS: {error}")]))?)
+            let side = EdgeSide::build(tls, &shelf, old_edge.as_ref(), Some(&in_use));
+            Some(side.map_err(|error| Refused {
+                problems: vec![format!("the edge's TLS: {error}")],
+                again_at: error.good_from,
+            })?)
         }
     };
-    let mut configs = hub.configs.stage(table.targets.values(), &shelf);
-    aside.extend(keep_broken(hub, &mut table, &previous.table, &mut configs, &shelf));
+    let mut configs = hub.configs.stage(table.targets.values(), &shelf, Some(&in_use));
+    let again_at = configs.broken.values().filter_map(|error| error.good_from).min();
+    let (broken, kept) = keep_broken(&mut table, &previous.table, &configs);
+    aside.extend(broken);
+    for setting in kept {
+        hub.configs.stage_one(&mut configs, setting, &shelf, Some(&in_use));
+    }
 
     let mut diff = Diff::between(&previous.table, &table);
     let mut papers = configs.papers();
@@ -71,23 +98,24 @@ pub(super) fn stage(hub: &Hub, config: &Path, recorder: &Recorder) -> Result<Sta
     }
     compare_papers(&mut diff, &old_papers, &papers);
     table.gateway = taken_up;
-    Ok(Staged { previous, table, edge, configs, diff, aside, papers })
+    Ok(Staged { previous, table, edge, configs, diff, aside, papers, again_at })
 }
 
-/// Lets every target whose certificates can't be used keep its last good entry.
+/// Lets every target whose certificates can't be used keep those that it has. Where its new entry
+/// names them as the old one did, that is all, and the rest of the entry holds: who was suspended
+/// must not be called because of a broken file. Else it keeps its last good entry, still with the
+/// new one's word that it is not to be called. The settings of entries that were kept are given
+/// back, too.
 fn keep_broken(
-    hub: &Hub,
     table: &mut RouteTable,
     previous: &RouteTable,
-    configs: &mut StagedConfigs,
-    shelf: &Shelf,
-) -> Vec<Aside> {
+    configs: &StagedConfigs,
+) -> (Vec<Aside>, Vec<Setting>) {
     let mut aside: BTreeMap<String, Aside> = BTreeMap::new();
     let mut kept = Vec::new();
     for target in table.targets.values() {
-        let Some(error) = setting(target).and_then(|setting| configs.broken.get(&setting)) else {
-            continue;
-        };
+        let Some(wanted) = setting(target) else { continue };
+        let Some(error) = configs.broken.get(&wanted) else { continue };
         let TlsError { file, .. } = error;
         let file = file.as_deref().map_or_else(String::new, |file| file.display().to_string());
         let entry = aside.entry(file.clone()).or_insert_with(|| Aside {
@@ -96,16 +124,18 @@ fn keep_broken(
             problems: vec![error.to_string()],
         });
         entry.targets.push(target.id.to_string());
-        kept.extend(previous.targets.get(&target.id).cloned());
+        let old = previous.targets.get(&target.id);
+        let Some(old) = old.filter(|old| setting(old).as_ref() != Some(&wanted)) else { continue };
+        kept.push(if target.status == TargetStatus::Active {
+            old.clone()
+        } else {
+            Arc::new(Target { status: target.status, ..Target::clone(old) })
+        });
     }
-    for old in kept {
-        if let Some(setting) = setting(&old) {
-            hub.configs.stage_one(configs, setting, shelf);
-        }
-        table.targets.insert(old.id.clone(), old);
-    }
+    let settings = kept.iter().filter_map(|old| setting(old)).collect();
+    table.targets.extend(kept.into_iter().map(|old| (old.id.clone(), old)));
     aside.values_mut().for_each(|aside| aside.targets.sort());
-    aside.into_values().collect()
+    (aside.into_values().collect(), settings)
 }
 
 /// The files that the loader set aside.
@@ -180,8 +210,9 @@ impl Staged {
         self.diff.needs_new_process().map(|key| key.key.clone()).collect()
     }
 
-    /// Puts it to use; what is left to do can't fail. Gives back what served before.
-    pub(super) fn take_up(self, hub: &Hub) -> Arc<Snapshot> {
+    /// Puts it to use; what is left to do can't fail. Gives back what served before, where it does
+    /// not any more.
+    pub(super) fn take_up(self, hub: &Hub) -> Option<Arc<Snapshot>> {
         let waiting = self.waiting();
         let now = Now { good_at: unix_now(), aside: self.aside, waiting, papers: self.papers };
         if self.diff.takes_effect() {
@@ -195,9 +226,10 @@ impl Staged {
             hub.snapshot.store(Arc::new(snapshot));
             hub.standing.set_now(now);
             hub.standing.take_up();
+            Some(self.previous)
         } else {
             hub.standing.set_now(now);
+            None
         }
-        self.previous
     }
 }

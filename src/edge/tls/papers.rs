@@ -75,19 +75,20 @@ impl Papers {
         hash(self) == hash(other)
     }
 
-    /// Refuses what changed since `old` and is out of its time. What did not change is served on
-    /// whatever its dates say: it must not stand in the way of other changes.
+    /// Refuses what is out of its time and not among those in use. What is in use is served on
+    /// whatever its dates say: it must not stand in the way of other changes. With nothing to
+    /// compare with, which is at the start alone, nothing is refused.
     ///
     /// # Errors
     /// [`TlsError`] names the file and the date.
     pub(in crate::edge) fn check_times(
         &self,
-        old: Option<&Self>,
+        in_use: Option<&Self>,
         now: i64,
         accepts_expired_crl: bool,
     ) -> Result<(), TlsError> {
-        let Some(old) = old else { return Ok(()) };
-        for paper in self.iter().filter(|paper| !old.same(self, &paper.file)) {
+        let Some(in_use) = in_use else { return Ok(()) };
+        for paper in self.iter().filter(|paper| !in_use.same(self, &paper.file)) {
             let checked = match paper.role {
                 "edge" | "hub" => true,
                 "client_crl" => !accepts_expired_crl,
@@ -100,7 +101,8 @@ impl Papers {
                 return Err(of_file(&paper.file, format_args!("has expired on {}", date(end))));
             }
             if let Some(start) = paper.not_before.filter(|start| *start > now) {
-                return Err(of_file(&paper.file, format_args!("is good from {} on", date(start))));
+                let problem = of_file(&paper.file, format_args!("is good from {} on", date(start)));
+                return Err(TlsError { good_from: Some(start), ..problem });
             }
         }
         Ok(())

@@ -22,6 +22,11 @@ use super::{TlsError, leaf_of, of_file};
 /// Longest file that is read, in bytes: a revocation list can be long.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// What is said of a file that is no PEM. The parser's own message would quote it: of a file that
+/// lost its line ends, all of it, with the key that may be in it.
+const NO_PEM: &str = "holds no PEM that can be read; `-----BEGIN ...-----` and `-----END ...-----` \
+                      each need a line of their own";
+
 /// A file's bytes, wiped when they are dropped, or why they can't be read.
 type Bytes = Result<Rc<Zeroizing<Vec<u8>>>, TlsError>;
 
@@ -54,13 +59,12 @@ impl Shelf {
     pub(super) fn read_chain(&self, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let certificates = CertificateDer::pem_slice_iter(&self.bytes(file)?)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| of_file(file, error))?;
+            .map_err(|_| of_file(file, NO_PEM))?;
         leaf_of(file, &certificates)?;
         Ok(certificates)
     }
 
     pub(super) fn read_key(&self, file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-        // The parser's own message could quote the file; this one can't.
         PrivateKeyDer::from_pem_slice(&self.bytes(file)?)
             .map_err(|_| of_file(file, "holds no PEM private key"))
     }
@@ -72,7 +76,7 @@ impl Shelf {
     ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
         let lists = CertificateRevocationListDer::pem_slice_iter(&self.bytes(file)?)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| of_file(file, error))?;
+            .map_err(|_| of_file(file, NO_PEM))?;
         if lists.is_empty() {
             return Err(of_file(file, "holds no PEM revocation list"));
         }
@@ -105,14 +109,19 @@ impl Shelf {
 
     /// Revocation lists. Their end is the first `nextUpdate`.
     pub(super) fn lists(&self, file: &Path) -> Result<Paper, TlsError> {
-        let mut end = None::<i64>;
+        let end = self.list_ends(file)?.into_iter().min();
+        Ok(Paper { not_after: end, ..self.paper("client_crl", file)? })
+    }
+
+    /// The `nextUpdate` of each revocation list of a file that has one, in Unix seconds.
+    pub(super) fn list_ends(&self, file: &Path) -> Result<Vec<i64>, TlsError> {
+        let mut ends = Vec::new();
         for list in self.read_lists(file)? {
             let (_, parsed) = CertificateRevocationList::from_der(&list)
                 .map_err(|_| of_file(file, "holds a revocation list that can't be read"))?;
-            let next = parsed.next_update().map(|date| date.timestamp());
-            end = end.into_iter().chain(next).min();
+            ends.extend(parsed.next_update().map(|date| date.timestamp()));
         }
-        Ok(Paper { not_after: end, ..self.paper("client_crl", file)? })
+        Ok(ends)
     }
 
     /// A private key: only whether it is another one.
@@ -143,4 +152,66 @@ fn read(file: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
         return Err(std::io::Error::other("is longer than 64 MiB"));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No key, but as long as one, and no two parts of it alike.
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+                       MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgk3Vd8uXw2bTz5Yq7\n\
+                       Jr1oL6eNc9sPfWhCDRK4xZBvUiShRANCAATyE0aGtMpQjX8nFlH5VbwO2YzKrS7d\n\
+                       -----END PRIVATE KEY-----\n";
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+
+    /// Asserts that no eight octets of the key stand in a problem, nor as a list of numbers.
+    #[track_caller]
+    fn is_hidden(problem: &str) {
+        for line in KEY.lines().filter(|line| !line.starts_with('-')) {
+            for octets in line.as_bytes().windows(8) {
+                let text = std::str::from_utf8(octets).unwrap();
+                assert!(!problem.contains(text), "{problem}");
+                let numbers = format!("{octets:?}");
+                assert!(!problem.contains(numbers.trim_matches(['[', ']'])), "{problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_lost_its_line_ends_is_not_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("both.pem");
+        let flat = |pem: &str| pem.replace('\n', "");
+        let key = flat(KEY);
+        for text in [
+            key.clone(),
+            format!("{key}\n"),
+            flat(CERTIFICATE) + &key,
+            format!("{CERTIFICATE}{key}\n"),
+            key.replacen("KEY-----", "KEY-----\n", 1),
+            key.replace("-----END", "\n-----END"),
+            KEY.replace("-----END PRIVATE KEY-----", ""),
+            KEY.replace("-----BEGIN PRIVATE KEY-----", ""),
+        ] {
+            std::fs::write(&file, &text).unwrap();
+            let shelf = Shelf::new(0);
+            let problems = [
+                shelf.read_chain(&file).map(drop),
+                shelf.read_lists(&file).map(drop),
+                shelf.read_key(&file).map(drop),
+                shelf.certificate("edge", &file).map(drop),
+                shelf.authorities("client_ca", &file).map(drop),
+                shelf.lists(&file).map(drop),
+            ];
+            problems.iter().filter_map(|read| read.as_ref().err()).for_each(|problem| {
+                is_hidden(&problem.to_string());
+                is_hidden(&format!("{problem:?}"));
+            });
+            assert!(problems.iter().any(Result::is_err), "{text}");
+        }
+        std::fs::write(&file, &key).unwrap();
+        assert_eq!(Shelf::new(0).read_chain(&file).unwrap_err().message, NO_PEM);
+        assert_eq!(Shelf::new(0).read_lists(&file).unwrap_err().message, NO_PEM);
+    }
 }

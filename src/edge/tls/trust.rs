@@ -54,8 +54,9 @@ impl Ending {
 #[derive(Debug)]
 pub(in crate::edge) struct Trust {
     verifier: Arc<dyn ClientCertVerifier>,
-    /// When the first revocation list is too old to be believed, in Unix seconds.
-    lists_until: Option<i64>,
+    /// When each revocation list is too old to be believed, in Unix seconds. Which of them a
+    /// certificate rests on is the verifier's to know, so that all are dates to ask it again.
+    lists_until: Vec<i64>,
     /// Until when each certificate that was checked is good, in Unix seconds.
     checked: DashMap<Fingerprint, i64>,
 }
@@ -70,11 +71,11 @@ impl Trust {
         for certificate in shelf.read_chain(&tls.client_ca)? {
             roots.add(certificate).map_err(|error| of_file(&tls.client_ca, error))?;
         }
-        let (mut crls, mut lists_until) = (Vec::new(), None::<i64>);
+        let (mut crls, mut lists_until) = (Vec::new(), Vec::new());
         for file in &tls.client_crl {
             crls.extend(shelf.read_lists(file)?);
-            if let Some(end) = shelf.lists(file)?.not_after.filter(|_| !tls.accepts_expired_crl) {
-                lists_until = Some(lists_until.map_or(end, |first| first.min(end)));
+            if !tls.accepts_expired_crl {
+                lists_until.extend(shelf.list_ends(file)?);
             }
         }
         let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
@@ -144,7 +145,7 @@ impl Trust {
             Some(parsed.validity().not_after.timestamp())
         });
         // A date itself is still good (RFC 5280 section 4.1.2.5).
-        let ends = ends.chain(self.lists_until).map(|end| end.saturating_add(1));
+        let ends = ends.chain(self.lists_until.iter().copied()).map(|end| end.saturating_add(1));
         ends.filter(|end| *end > now).min().unwrap_or(i64::MAX)
     }
 }
@@ -156,5 +157,83 @@ fn ending(error: &Error) -> Ending {
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
         ) => Ending::Expired,
         _ => Ending::Untrusted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
+        KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
+    };
+
+    use super::*;
+
+    /// An authority whose revocation list ends with this year, its list, and one of its clients.
+    struct Authority {
+        pem: String,
+        list: String,
+        client: CertificateDer<'static>,
+    }
+
+    fn params(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params.not_before, params.not_after) =
+            (date_time_ymd(2020, 1, 1), date_time_ymd(2040, 1, 1));
+        params
+    }
+
+    fn authority(name: &str, year: i32) -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let mut of_authority = params(name);
+        of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        of_authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let pem = of_authority.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(of_authority, key);
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&issuer).unwrap().pem().unwrap();
+        let client = params("client").signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+        Authority { pem, list, client: client.der().clone() }
+    }
+
+    #[test]
+    fn every_list_that_lapses_ends_its_clients_and_not_the_first_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (one, two) = (authority("one", 2031), authority("two", 2032));
+        let [begins_2030, begins_2031, begins_2032] =
+            [2030, 2031, 2032].map(|year| date_time_ymd(year, 1, 1).unix_timestamp());
+        std::fs::write(path("ca.pem"), one.pem + &two.pem).unwrap();
+        std::fs::write(path("one"), &one.list).unwrap();
+        std::fs::write(path("two"), &two.list).unwrap();
+        std::fs::write(path("both"), one.list + &two.list).unwrap();
+        for files in [["one", "two"].as_slice(), &["both"]] {
+            let tls = EdgeTls {
+                cert: path("unused"),
+                key: path("unused"),
+                client_ca: path("ca.pem"),
+                client_crl: files.iter().map(|name| path(name)).collect(),
+                client_auth: ClientAuth::Required,
+                accepts_expired_crl: false,
+            };
+            let trust = Trust::build(&tls, &Shelf::new(begins_2030)).unwrap();
+            let check = |client: &CertificateDer<'static>, now: i64| {
+                trust.check(&Fingerprint::of_der(client), std::slice::from_ref(client), now)
+            };
+            for client in [&one.client, &two.client] {
+                assert_eq!(check(client, begins_2030), Ok(begins_2031 + 1));
+            }
+            assert_eq!(check(&one.client, begins_2031 + 1), Err(Ending::Untrusted));
+            assert_eq!(check(&two.client, begins_2031 + 1), Ok(begins_2032 + 1));
+            assert_eq!(check(&two.client, begins_2032 + 1), Err(Ending::Untrusted));
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::fault::Name;
 use crate::oauth::ErrorCode;
 
 /// The language that a bank speaks.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dialect {
     /// The seed's own: bLink 2.0.15.1-fi.
     Blink,

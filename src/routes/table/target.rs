@@ -160,7 +160,7 @@ impl TargetStatus {
 }
 
 /// `[[target]]`: a bank.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Its id, the value of `X-CorAPI-Target-ID`.
     pub id: TargetId,

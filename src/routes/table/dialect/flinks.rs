@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::Registrations;
 
 /// `[target.flinks]`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flinks {
     /// Who the hub is there.
     pub registrations: Registrations,

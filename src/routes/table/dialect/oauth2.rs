@@ -9,7 +9,7 @@ use super::Registrations;
 use crate::fault::Name;
 
 /// `[target.oauth2]`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OAuth2 {
     /// Who the hub is there.
     pub registrations: Registrations,
