@@ -277,8 +277,8 @@ impl<S: AsyncRead + Unpin> Guard<S> {
     /// Waits for the first byte of a request; false at the end of the connection.
     pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if !self.waiting().is_empty() {
-            // A part of a head is here, whatever the phase was: whoever has sent it is not idle, and
-            // a connection that came to rest with it would rest again at once, and for ever.
+            // A part of a head is here, so whoever sent it is not idle: a connection that came to
+            // rest with it would rest again at once, and for ever.
             self.progress.enter(Phase::Head, Instant::now());
             return Poll::Ready(true);
         }
