@@ -101,7 +101,7 @@ impl Succession {
     }
 
     fn hand_over(&self, line: &Line) {
-        let Ok(_one) = self.0.taking.try_lock() else {
+        let Ok(taking) = self.0.taking.try_lock() else {
             return line.refuse("another process is taking over");
         };
         if self.successor().is_some() {
@@ -113,11 +113,13 @@ impl Succession {
         };
         let ready = until_ready(line, &sockets);
         drop(sockets);
-        let _deciding = lock(&self.0.deciding);
+        let deciding = lock(&self.0.deciding);
         let process = match ready.and_then(|process| self.give_way(line, process)) {
             Ok(process) => process,
             Err(error) => {
                 self.0.shared.store(false, Ordering::Release);
+                // Whoever hears of it may ask anew at once.
+                drop((deciding, taking));
                 line.refuse("it took too long, or said what was not expected");
                 tracing::error!(%error, "the new process did not get to serve; this one goes on");
                 return;
