@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::fs::{self, Permissions};
 use std::io::Read as _;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
@@ -174,6 +174,38 @@ fn a_successor_that_hangs_when_the_other_one_would_leave_can_not_take_over_later
     assert!(program.is_alive(first));
     all_are_served(&program);
     program.upgrade();
+    all_are_served(&program);
+}
+
+#[test]
+fn a_successor_that_can_not_say_its_last_word_ends() {
+    let program = setup().launch();
+    let path = program.path("run/upgrade.sock");
+    for is_ready in [false, true] {
+        // In the place of the process that serves, one that goes on at the last moment.
+        fs::remove_file(&path).unwrap();
+        let socket = Socket::new(Domain::UNIX, Type::from(5), None).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        socket.listen(1).unwrap();
+        let other = std::thread::spawn(move || {
+            let heir = Heir(socket.accept().unwrap().0);
+            assert_eq!(heir.hears(), "take 2");
+            heir.say("0");
+            if is_ready {
+                assert!(heir.hears().starts_with("ready "));
+            }
+            heir.0.shutdown(Shutdown::Read).unwrap();
+            if is_ready {
+                heir.say("leaving");
+            }
+            heir.say("no: it took too long");
+            // Its end is not what it is known by.
+            (socket, heir)
+        });
+        assert_eq!(program.run_another(&["--upgrade"]).code(), Some(2));
+        other.join().unwrap();
+        assert_eq!(run_dir(&program), ["upgrade.sock"]);
+    }
     all_are_served(&program);
 }
 
