@@ -56,6 +56,7 @@ use reload::ReloadThread;
 use sockets::Bound;
 use standing::Now;
 use tls::{EdgeSide, Shelf};
+use tokio::signal::unix::Signal;
 
 use crate::routes::RouteTable;
 use crate::snapshot::Snapshot;
@@ -206,8 +207,9 @@ impl Running {
     }
 
     /// What reloads it at each SIGHUP; nothing where its table is in no file.
-    pub(crate) fn hangups(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
-        self.hub.reloader.get().cloned().map(reload::reload_on_hangup)
+    fn hangups(&self, hangups: Signal) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let reloader = self.hub.reloader.get().cloned()?;
+        Some(reload::reload_on_hangup(reloader, hangups))
     }
 
     /// How it stands to new work.
@@ -220,10 +222,9 @@ impl Running {
         self.hub.advance(Stage::Refusing);
     }
 
-    /// The sockets are somebody else's too, who serves: there is no hurry to tell anybody, and
-    /// nothing may be done to them.
+    /// The sockets are somebody else's too, who serves: there is no hurry to tell anybody.
     fn is_succeeded(&self) -> bool {
-        self.hub.handed_over.load(Ordering::Acquire)
+        self.estate.is_succeeded()
     }
 
     /// How often each worker has tidied up.
@@ -231,8 +232,10 @@ impl Running {
         self.hub.meters.each(|worker| &worker.rounds)
     }
 
+    /// Whether another process serves on our sockets: then nothing may be done to them either.
     fn share_sockets(&self, shared: bool) {
         self.hub.handed_over.store(shared, Ordering::Release);
+        self.estate.set_succeeded(shared);
     }
 
     fn drain(&mut self) {

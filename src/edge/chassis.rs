@@ -37,6 +37,9 @@ pub enum Start {
 /// # Errors
 /// [`StartError`] when it could not start.
 pub fn run(given: Given, start: Start) -> Result<(), StartError> {
+    // Before anything is announced: whoever was told of us may send them.
+    let Asked { stop, successor, reload } =
+        Asked::hear().map_err(|error| StartError::new("signals can't be received", error))?;
     let outcome = Arc::new(Mutex::new(None));
     let (failed, failure) = watch::channel(false);
     let conf = ServerConf {
@@ -50,12 +53,13 @@ pub fn run(given: Given, start: Start) -> Result<(), StartError> {
     server.bootstrap();
     let life = Arc::new(Mutex::new(None));
     server.add_service(EdgeService {
-        given: Some((given, start)),
+        given: Some((given, start, reload)),
         life: life.clone(),
         outcome: outcome.clone(),
         failed,
     });
-    server.run(RunArgs { shutdown_signal: Box::new(Signals { life, failure }) });
+    let asked = Mutex::new(Some((stop, successor)));
+    server.run(RunArgs { shutdown_signal: Box::new(Signals { life, failure, asked }) });
     let failure = lock(&outcome).take();
     failure.map_or(Ok(()), Err)
 }
@@ -98,18 +102,18 @@ impl Life {
         if start == Start::Upgrade && successor.is_none() {
             tracing::warn!("no process serves with this `run_dir`: nothing is taken over");
         }
-        let listening = place.map(Listening::open).transpose();
+        let listening = place.clone().map(Listening::open).transpose();
         let listening = listening
             .map_err(|error| StartError::new("the upgrade socket can't be made", error))?;
         let estate = Arc::new(Estate::new(inherited.unwrap_or_default()));
         let running = start_with(given, estate.clone())?;
         if let Some(successor) = &successor {
             running.share_sockets(true);
-            successor.serves()?;
+            successor.take_over()?;
             running.share_sockets(false);
         }
         // From here on nothing may fail: there may be nobody else who serves.
-        let succession = Succession::new(estate, running.hub.handed_over.clone());
+        let succession = Succession::new(estate, place, running.hub.handed_over.clone());
         let can_upgrade = listening.is_some();
         if let Some(Err(error)) = listening.map(|listening| succession.listen(listening)) {
             tracing::error!(%error, "this process can't be upgraded: the upgrade socket failed");
@@ -123,7 +127,7 @@ impl Life {
 
 /// The gateway as one of pingora's services.
 struct EdgeService {
-    given: Option<(Given, Start)>,
+    given: Option<(Given, Start, Signal)>,
     life: Arc<Mutex<Option<Life>>>,
     outcome: Arc<Mutex<Option<StartError>>>,
     failed: watch::Sender<bool>,
@@ -138,12 +142,12 @@ impl Service for EdgeService {
         mut shutdown: ShutdownWatch,
         _listeners_per_fd: usize,
     ) {
-        let Some((given, start)) = self.given.take() else { return };
+        let Some((given, start, hangups)) = self.given.take() else { return };
         // Workers are threads of our own: each wants its own socket and its own runtime.
         let begun = Life::begin(given, start);
         match begun {
             Ok(life) => {
-                life.running.hangups().map(tokio::spawn);
+                life.running.hangups(hangups).map(tokio::spawn);
                 *lock(&self.life) = Some(life);
             }
             Err(error) => {
@@ -194,15 +198,19 @@ impl EdgeService {
 struct Signals {
     life: Arc<Mutex<Option<Life>>>,
     failure: watch::Receiver<bool>,
+    /// What [`Self::recv`] waits for; it is called once.
+    asked: Mutex<Option<([Signal; 3], Signal)>>,
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
         let mut failure = self.failure.clone();
+        let asked = lock(&self.asked).take();
+        let Some((stop, successor)) = asked else { return ShutdownSignal::FastShutdown };
         tokio::select! {
-            () = told_to_stop() => {}
-            () = self.succeeded() => {}
+            () = told_to_stop(stop) => {}
+            () = self.succeeded(successor) => {}
             _ = failure.wait_for(|failed| *failed) => {}
         }
         let life = lock(&self.life).take();
@@ -223,10 +231,7 @@ impl ShutdownSignalWatch for Signals {
 
 impl Signals {
     /// Waits until another process has taken over, and starts one when asked to by SIGUSR2.
-    async fn succeeded(&self) {
-        let Some(mut asked) = receive(SignalKind::user_defined2()) else {
-            return std::future::pending().await;
-        };
+    async fn succeeded(&self, mut asked: Signal) {
         loop {
             let succession = lock(&self.life).as_ref().map(|life| life.succession.clone());
             let taken = async {
@@ -269,25 +274,36 @@ impl Signals {
 /// How often it is looked whether the start is over.
 const START_LOOK: Duration = Duration::from_millis(20);
 
-fn receive(kind: SignalKind) -> Option<Signal> {
-    let signal = signal(kind);
-    if let Err(error) = &signal {
-        tracing::error!(%error, ?kind, "this signal can't be received");
-    }
-    signal.ok()
-}
-
-async fn told_to_stop() {
-    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
-    let [terminate, interrupt, quit] = kinds.map(receive);
-    let (Some(mut terminate), Some(mut interrupt), Some(mut quit)) = (terminate, interrupt, quit)
-    else {
-        return std::future::pending().await;
-    };
+async fn told_to_stop(signals: [Signal; 3]) {
+    let [mut terminate, mut interrupt, mut quit] = signals;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         _ = quit.recv() => {}
+    }
+}
+
+/// Signals, from the moment that they are heard: none kills the process, and none is lost.
+struct Asked {
+    stop: [Signal; 3],
+    successor: Signal,
+    reload: Signal,
+}
+
+impl Asked {
+    fn hear() -> std::io::Result<Self> {
+        // A runtime is wanted here only to begin with; any later one hears them.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let _inside = runtime.enter();
+        Ok(Self {
+            stop: [
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::quit())?,
+            ],
+            successor: signal(SignalKind::user_defined2())?,
+            reload: signal(SignalKind::hangup())?,
+        })
     }
 }
 

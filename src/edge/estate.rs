@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The name of a worker's socket.
@@ -24,12 +25,14 @@ pub(crate) struct Estate {
     inherited: Mutex<HashMap<String, TcpListener>>,
     /// None once nobody inherits any more.
     kept: Mutex<Option<Vec<(String, TcpListener)>>>,
+    succeeded: AtomicBool,
 }
 
 impl Estate {
     /// The estate of a process that inherited these.
     pub(super) fn new(inherited: HashMap<String, TcpListener>) -> Self {
-        Self { inherited: Mutex::new(inherited), kept: Mutex::new(Some(Vec::new())) }
+        let (inherited, kept) = (Mutex::new(inherited), Mutex::new(Some(Vec::new())));
+        Self { inherited, kept, succeeded: AtomicBool::new(false) }
     }
 
     /// The socket of that name, if it was inherited; and from now on it is kept.
@@ -62,13 +65,35 @@ impl Estate {
         lock(&self.inherited).clear();
     }
 
-    /// Copies of all sockets, for a successor; none if there is nothing left to inherit.
-    pub(super) fn copies(&self) -> Option<Vec<(String, TcpListener)>> {
+    /// Copies of all sockets, for a successor. `out` is set before there is one, and before the
+    /// estate can be closed: whoever has closed it knows whether copies are out.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(super) fn copies(&self, out: &AtomicBool) -> Result<Vec<(String, TcpListener)>, String> {
         let kept = lock(&self.kept);
-        let copy = |(name, listener): &(String, TcpListener)| {
-            listener.try_clone().ok().map(|listener| (name.clone(), listener))
+        let Some(sockets) = kept.as_ref() else {
+            return Err("it is draining".to_owned());
         };
-        kept.as_ref()?.iter().map(copy).collect()
+        out.store(true, Ordering::Release);
+        let copy = |(name, listener): &(String, TcpListener)| {
+            listener.try_clone().map(|listener| (name.clone(), listener))
+        };
+        sockets.iter().map(copy).collect::<Result<_, _>>().map_err(|error| {
+            out.store(false, Ordering::Release);
+            format!("its sockets can't be copied: {error}")
+        })
+    }
+
+    /// Notes whether another process serves on these sockets. That one has copies is not enough:
+    /// it may still be starting.
+    pub(super) fn set_succeeded(&self, succeeded: bool) {
+        self.succeeded.store(succeeded, Ordering::Release);
+    }
+
+    /// Whether another process serves on these sockets.
+    pub(super) fn is_succeeded(&self) -> bool {
+        self.succeeded.load(Ordering::Acquire)
     }
 
     /// Nobody inherits any more: whoever connects from now on has to be refused, not left to wait.
@@ -97,8 +122,16 @@ mod tests {
         assert_eq!(estate.take_surplus(address).len(), 10);
         assert!(estate.take("127.0.0.1:80#1").is_none());
         assert!(estate.take("127.0.0.1:80#admin").is_some());
-        assert_eq!(estate.copies().unwrap().len(), 12);
+        let out = AtomicBool::new(false);
+        assert_eq!(estate.copies(&out).unwrap().len(), 12);
+        assert!(out.into_inner());
+    }
+
+    #[test]
+    fn what_is_closed_gives_no_copies_and_says_that_none_are_out() {
+        let (estate, out) = (Estate::default(), AtomicBool::new(false));
         estate.close();
-        assert!(estate.copies().is_none());
+        assert_eq!(estate.copies(&out).unwrap_err(), "it is draining");
+        assert!(!out.into_inner());
     }
 }

@@ -1,10 +1,14 @@
 //! The hand-over: what a process and its successor say to each other, and how sockets travel.
 //!
-//! The successor asks on the upgrade socket, gets a copy of every listening socket, starts, and
-//! says so; only then does the other one leave. Whatever goes wrong before, nothing has changed
-//! for the process that serves. One message is one packet (SOCK_SEQPACKET), with at most one
-//! socket, so there is no limit on their number but [`SOCKETS_MAX`]. This file decides the words.
-//! It must not know what a process does with them.
+//! The successor asks on the upgrade socket ([`TAKE`]), gets a copy of every listening socket,
+//! starts, and says so ([`READY`]). The other one offers to leave ([`LEAVING`]), and leaves once it
+//! has heard [`TAKEN`]. That word alone settles it: an end or a silence in its place changes
+//! nothing for the process that serves, and a successor that can't say it any more ends. [`YOURS`]
+//! and the end of the line are courtesies: whom systemd knows, who can be asked for a successor.
+//!
+//! One message is one packet (SOCK_SEQPACKET), with at most one socket, so there is no limit on
+//! their number but [`SOCKETS_MAX`]. This file decides the words. It must not know what a process
+//! does with them.
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -14,11 +18,12 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::io::retry_on_intr;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    SendAncillaryMessage, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
 };
 
 use super::StartError;
@@ -26,13 +31,17 @@ use super::run_dir::RunDir;
 use crate::routes::SOCKETS_MAX;
 
 /// Asks for the sockets. The number is the version of this conversation.
-pub(super) const TAKE: &str = "take 1";
+pub(super) const TAKE: &str = "take 2";
 /// Asks the process to start its successor itself.
 pub(super) const SPAWN: &str = "spawn";
 /// The successor serves; its process id follows.
 pub(super) const READY: &str = "ready ";
-/// The other one leaves now.
+/// The other one leaves if it is taken at its word.
 pub(super) const LEAVING: &str = "leaving";
+/// The successor has taken over.
+pub(super) const TAKEN: &str = "taken";
+/// The other one has told systemd.
+pub(super) const YOURS: &str = "yours";
 /// How long a successor may take to serve.
 pub(super) const STARTUP_MAX: Duration = Duration::from_secs(60);
 /// How long the other side may take over a word that needs no work.
@@ -53,7 +62,9 @@ impl Line {
         let socket = open()?;
         let place = SocketAddrUnix::new(path)?;
         retry_on_intr(|| rustix::net::connect(&socket, &place))?;
-        Self::over(socket)
+        let line = Self::over(socket)?;
+        line.check_peer()?;
+        Ok(line)
     }
 
     fn over(socket: OwnedFd) -> io::Result<Self> {
@@ -61,6 +72,19 @@ impl Line {
         line.wait_at_most(WORD_MAX)?;
         set_socket_timeout(&line.0, Timeout::Send, Some(WORD_MAX))?;
         Ok(line)
+    }
+
+    /// The other side must be the same user: as it connected, or as it began to listen. A private
+    /// folder says so too, but it was looked at by its name.
+    pub(super) fn check_peer(&self) -> io::Result<()> {
+        // rustix can't read these of a process in another PID namespace, which has no id here.
+        let peer = getsockopt(&self.0, PeerCredentials)?.uid();
+        let us = rustix::process::geteuid().as_raw();
+        if peer == us {
+            return Ok(());
+        }
+        let wrong = format!("the other side is user {peer}, and corgate runs as user {us}");
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, wrong))
     }
 
     /// How long the next word may take to come.
@@ -117,6 +141,16 @@ impl Line {
         self.receive().map(|(word, _)| word)
     }
 
+    /// The next word, or never one again: once this has failed, the other side can't say any more,
+    /// and knows it.
+    pub(super) fn hear_or_close(&self) -> io::Result<String> {
+        self.hear().or_else(|error| {
+            rustix::net::shutdown(&self.0, Shutdown::Read)?;
+            // What was said before it was closed is still there.
+            self.hear().map_err(|_| error)
+        })
+    }
+
     /// Sends sockets and their names.
     pub(super) fn send_sockets(&self, sockets: &[(String, TcpListener)]) -> io::Result<()> {
         self.say(&sockets.len().to_string())?;
@@ -137,26 +171,31 @@ impl Line {
     }
 }
 
-/// The upgrade socket of a process.
+/// The upgrade socket of a process. Where it was not shown, nothing is left of it.
 #[derive(Debug)]
 pub(super) struct Listening {
     socket: OwnedFd,
     place: RunDir,
+    shown: bool,
 }
 
 impl Listening {
     /// Listens in the run directory, where nobody looks yet.
     pub(super) fn open(place: RunDir) -> io::Result<Self> {
-        let (socket, path) = (open()?, place.new_socket());
-        let _ = std::fs::remove_file(&path);
-        rustix::net::bind(&socket, &SocketAddrUnix::new(&path)?)?;
-        rustix::net::listen(&socket, 8)?;
-        Ok(Self { socket, place })
+        let us = std::process::id();
+        place.forget(us);
+        let listening = Self { socket: open()?, place, shown: false };
+        let path = SocketAddrUnix::new(listening.place.new_socket(us))?;
+        rustix::net::bind(&listening.socket, &path)?;
+        rustix::net::listen(&listening.socket, 8)?;
+        Ok(listening)
     }
 
     /// Takes the place of whatever an earlier process left there.
-    pub(super) fn show(&self) -> io::Result<()> {
-        std::fs::rename(self.place.new_socket(), self.place.socket())
+    pub(super) fn show(&mut self) -> io::Result<()> {
+        std::fs::rename(self.place.new_socket(std::process::id()), self.place.socket())?;
+        self.shown = true;
+        Ok(())
     }
 
     /// The next one who calls.
@@ -166,12 +205,20 @@ impl Listening {
     }
 }
 
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if !self.shown {
+            self.place.forget(std::process::id());
+        }
+    }
+}
+
 fn open() -> io::Result<OwnedFd> {
     let kind = SocketType::SEQPACKET;
     Ok(rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?)
 }
 
-/// A successor, from its question until the other one leaves; that one waits until it is dropped.
+/// A successor, from its question until it can be asked for one of its own; then it is dropped.
 #[derive(Debug)]
 pub(super) struct Successor(Line);
 
@@ -192,17 +239,21 @@ impl Successor {
         Ok(Some((Self(line), sockets)))
     }
 
-    /// Says that we serve, and waits until the other one leaves.
+    /// Says that we serve, and takes over when the other one offers to leave.
     ///
     /// # Errors
-    /// [`StartError`] when it has changed its mind and goes on. That it died is no error: then we
-    /// are the ones who have the sockets.
-    pub(super) fn serves(&self) -> Result<(), StartError> {
-        let answer =
-            self.0.say(&format!("{READY}{}", std::process::id())).and_then(|()| self.0.hear());
-        match answer {
-            Ok(word) if word == LEAVING => Ok(()),
-            Ok(word) => Err(StartError::new("the process that serves does not leave", word)),
+    /// [`StartError`] when it goes on. That it died is no error: then we are the ones who have the
+    /// sockets.
+    pub(super) fn take_over(&self) -> Result<(), StartError> {
+        match self.settle() {
+            // Settled; if it can't answer now, it finds our word when it can.
+            Ok(None) => {
+                if let Err(error) = self.0.hear() {
+                    tracing::warn!(%error, "the process before this one has not said goodbye");
+                }
+                Ok(())
+            }
+            Ok(Some(word)) => Err(StartError::new("the process that serves does not leave", word)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Err(StartError::new("the process that serves does not answer", error))
             }
@@ -210,6 +261,21 @@ impl Successor {
                 tracing::warn!(%error, "the process before this one died while it handed over");
                 Ok(())
             }
+        }
+    }
+
+    /// What the other one says instead of leaving; nothing if it has our word.
+    fn settle(&self) -> io::Result<Option<String>> {
+        // Where a word can't be said, the other one does not listen any more: because it goes on,
+        // and then it has said so, or because it is dead.
+        let _ = self.0.say(&format!("{READY}{}", std::process::id()));
+        let word = self.0.hear()?;
+        if word != LEAVING {
+            return Ok(Some(word));
+        }
+        match self.0.say(TAKEN) {
+            Ok(()) => Ok(None),
+            Err(_) => self.0.hear().map(Some),
         }
     }
 }
@@ -228,7 +294,8 @@ pub(super) fn ask_for_a_successor(place: &RunDir) -> Result<String, String> {
         error => format!("the process that serves gives no answer: {error}"),
     };
     let line = Line::call(&place.socket()).map_err(failed)?;
-    line.wait_at_most(STARTUP_MAX + WORD_MAX).map_err(failed)?;
+    // The start, and then up to three words of the hand-over.
+    line.wait_at_most(STARTUP_MAX + 4 * WORD_MAX).map_err(failed)?;
     line.say(SPAWN).map_err(failed)?;
     let word = line.hear().map_err(failed)?;
     match word.strip_prefix("no: ") {

@@ -73,7 +73,7 @@ pub(super) struct Hub {
     pub hands: Hands,
     /// Connections by where they come from.
     pub doors: Doors,
-    /// Another process has the listening sockets now: they live on when this one lets go.
+    /// Another process has copies of the listening sockets: they may live on when this one lets go.
     pub handed_over: Arc<AtomicBool>,
     stage: AtomicU8,
     stage_changed: Notify,

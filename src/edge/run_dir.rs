@@ -1,7 +1,8 @@
 //! The run directory: the private folder where a process can be asked for its sockets.
 //!
 //! This file decides which folder is private enough: ours, and closed to everybody else. Whoever
-//! can write there could take the listening sockets over. It must not know what is said.
+//! can write there could take the listening sockets over. A folder above it may still be another's,
+//! so who calls there is asked for their user too (`handover`). It must not know what is said.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -53,8 +54,14 @@ impl RunDir {
     }
 
     /// Where a process makes it, before it takes the place of the one that is there.
-    pub(super) fn new_socket(&self) -> PathBuf {
-        self.0.join(format!("{SOCKET}.{}", std::process::id()))
+    pub(super) fn new_socket(&self, process: u32) -> PathBuf {
+        self.0.join(format!("{SOCKET}.{process}"))
+    }
+
+    /// Removes what a process has made and not shown.
+    pub(super) fn forget(&self, process: u32) {
+        // That there is nothing is the rule.
+        let _ = std::fs::remove_file(self.new_socket(process));
     }
 }
 

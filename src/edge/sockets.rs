@@ -54,6 +54,7 @@ impl Bound {
             }
             let surplus = estate.take_surplus(listen.address);
             for (number, listener) in surplus.into_iter().enumerate() {
+                let_beginners_in(&listener);
                 if let Some(own) = ears.get_mut(number % workers) {
                     own.push(Ear { listener, tls: listen.tls });
                 }
@@ -72,6 +73,7 @@ fn obtain(
     estate: &Estate,
 ) -> Result<TcpListener, StartError> {
     if let Some(listener) = estate.take(name) {
+        let_beginners_in(&listener);
         return Ok(listener);
     }
     let listener = bind(address, shared)
@@ -112,8 +114,38 @@ pub(super) fn refuse_beginners<S: AsFd>(listener: &S) -> bool {
         .is_ok()
 }
 
+/// Undoes [`refuse_beginners`], should the process before this one have asked for it: what it asks
+/// of a socket holds for all copies of it.
+fn let_beginners_in(listener: &TcpListener) {
+    // As a rule there is no filter, and the kernel says so.
+    let _ = SockRef::from(listener).detach_filter();
+}
+
 fn local(listener: &TcpListener, wanted: SocketAddr) -> Result<SocketAddr, StartError> {
     listener
         .local_addr()
         .map_err(|error| StartError::new(format!("{wanted} has no local address"), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_inherited_socket_lets_beginners_in_again() {
+        let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let before = bind(address, true).unwrap();
+        let bound = before.local_addr().unwrap();
+        let connect = || TcpStream::connect_timeout(&bound, Duration::from_millis(300));
+        assert!(refuse_beginners(&before));
+        assert!(connect().is_err());
+        let name = worker_name(address, 0);
+        let copy = before.try_clone().unwrap();
+        let estate = Estate::new([(name.clone(), copy)].into());
+        let _ours = obtain(&name, address, true, &estate).unwrap();
+        connect().unwrap();
+    }
 }

@@ -1,19 +1,23 @@
 //! The successor: how the process that serves gives way to the next one.
 //!
-//! This file decides when a hand-over counts: as soon as the successor says that it serves, and
-//! not before. Until then this process accepts and serves as ever, so a successor that never
+//! This file decides when a hand-over counts: as soon as the successor says that it has taken over,
+//! and not before. Until then this process accepts and serves as ever, so a successor that never
 //! starts, dies or hangs costs nothing. It must not know how a drain goes.
 
 use std::io;
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::estate::Estate;
-use super::handover::{LEAVING, Line, Listening, READY, SPAWN, STARTUP_MAX, TAKE};
+use super::handover::{
+    LEAVING, Line, Listening, READY, SPAWN, STARTUP_MAX, TAKE, TAKEN, WORD_MAX, YOURS,
+};
+use super::run_dir::RunDir;
 use super::{notify, now};
 
 /// How often a process looks whether the successor that it started is still there.
@@ -30,6 +34,8 @@ pub(super) struct Succession(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     estate: Arc<Estate>,
+    /// Where successors come.
+    place: Option<RunDir>,
     /// Whether somebody else has copies of the sockets: then nothing may be done to them.
     shared: Arc<AtomicBool>,
     /// The process that took over.
@@ -37,14 +43,16 @@ struct Shared {
     /// One successor at a time, and one that we start.
     taking: Mutex<()>,
     starting: Mutex<()>,
+    /// Held while a successor that serves takes over: nobody may be killed meanwhile.
+    deciding: Mutex<()>,
 }
 
 impl Succession {
     /// `shared` is told whether the sockets are also somebody else's.
-    pub(super) fn new(estate: Arc<Estate>, shared: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(estate: Arc<Estate>, place: Option<RunDir>, shared: Arc<AtomicBool>) -> Self {
         let (taken, _) = watch::channel(None);
-        let (taking, starting) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { estate, shared, taken, taking, starting }))
+        let (taking, starting, deciding) = Default::default();
+        Self(Arc::new(Shared { estate, place, shared, taken, taking, starting, deciding }))
     }
 
     /// Tells which process took over, when one did.
@@ -56,7 +64,7 @@ impl Succession {
     ///
     /// # Errors
     /// The socket can't take its place, or the thread can't be made.
-    pub(super) fn listen(&self, listening: Listening) -> io::Result<()> {
+    pub(super) fn listen(&self, mut listening: Listening) -> io::Result<()> {
         listening.show()?;
         let succession = self.clone();
         std::thread::Builder::new().name("upgrade".to_owned()).spawn(move || {
@@ -77,14 +85,15 @@ impl Succession {
     fn answer(&self, line: Line) {
         let succession = self.clone();
         let thread = std::thread::Builder::new().name("upgrade-call".to_owned());
-        let spawned = thread.spawn(move || match line.hear().as_deref() {
+        let heard = |line: &Line| line.check_peer().and_then(|()| line.hear());
+        let spawned = thread.spawn(move || match heard(&line).as_deref() {
             Ok(TAKE) => succession.hand_over(&line),
             Ok(SPAWN) => succession.start_successor(|outcome| match outcome {
                 Ok(process) => drop(line.say(&format!("process {process} has taken over"))),
                 Err(why) => line.refuse(&why),
             }),
             Ok(other) => line.refuse(&format!("this version does not know `{other}`")),
-            Err(error) => tracing::warn!(%error, "a call on the upgrade socket said nothing"),
+            Err(error) => tracing::warn!(%error, "a call on the upgrade socket has no answer"),
         });
         if let Err(error) = spawned {
             tracing::warn!(%error, "a call on the upgrade socket can't be answered");
@@ -92,43 +101,49 @@ impl Succession {
     }
 
     fn hand_over(&self, line: &Line) {
-        let Ok(_one) = self.0.taking.try_lock() else {
+        let Ok(taking) = self.0.taking.try_lock() else {
             return line.refuse("another process is taking over");
         };
         if self.successor().is_some() {
             return line.refuse("another process has taken over");
         }
-        let Some(sockets) = self.0.estate.copies() else {
-            return line.refuse("it is draining");
+        let sockets = match self.0.estate.copies(&self.0.shared) {
+            Ok(sockets) => sockets,
+            Err(why) => return line.refuse(&why),
         };
-        self.0.shared.store(true, Ordering::Release);
-        let told = line.send_sockets(&sockets).and_then(|()| {
-            line.wait_at_most(STARTUP_MAX)?;
-            line.hear()
-        });
+        let ready = until_ready(line, &sockets);
         drop(sockets);
-        let process = match &told {
-            Ok(word) => word.strip_prefix(READY).and_then(|process| process.parse().ok()),
-            Err(_) => None,
+        let deciding = lock(&self.0.deciding);
+        let process = match ready.and_then(|process| self.give_way(line, process)) {
+            Ok(process) => process,
+            Err(error) => {
+                self.0.shared.store(false, Ordering::Release);
+                // Whoever hears of it may ask anew at once.
+                drop((deciding, taking));
+                line.refuse("it took too long, or said what was not expected");
+                tracing::error!(%error, "the new process did not get to serve; this one goes on");
+                return;
+            }
         };
-        let Some(process) = process else {
-            self.0.shared.store(false, Ordering::Release);
-            line.refuse("it took too long");
-            tracing::error!(?told, "the new process did not get to serve; this one goes on");
-            return;
-        };
-        // systemd has to know before the new process speaks to it.
-        notify::main_process(process);
-        if let Err(error) = line.say(LEAVING) {
-            notify::main_process(std::process::id());
-            self.0.shared.store(false, Ordering::Release);
-            tracing::error!(%error, "the new process died when it was to serve; this one goes on");
-            return;
-        }
-        // It hangs up once it can be asked for a successor of its own.
-        let _ = line.hear();
         tracing::info!(process, "another process has taken over");
         self.0.taken.send_replace(Some(process));
+    }
+
+    /// Offers to leave. Once the new process has taken us at our word, there is no way back.
+    fn give_way(&self, line: &Line, process: u32) -> io::Result<u32> {
+        line.wait_at_most(WORD_MAX)?;
+        line.say(LEAVING)?;
+        match line.hear_or_close()?.as_str() {
+            TAKEN => self.0.estate.set_succeeded(true),
+            other => return Err(unexpected(other)),
+        }
+        // systemd has to know before the new process speaks to it, and not before this is settled:
+        // from then on it does not listen to us.
+        notify::main_process(process);
+        let _ = line.say(YOURS);
+        // It hangs up once it can be asked for a successor of its own.
+        let _ = line.hear();
+        Ok(process)
     }
 
     fn successor(&self) -> Option<u32> {
@@ -152,12 +167,21 @@ impl Succession {
         let mut child =
             spawn().map_err(|error| format!("the program can't be started: {error}"))?;
         tracing::info!(process = child.id(), "a new process starts");
-        let outcome = self.wait_for(&mut child);
-        if outcome.is_err() {
-            let _ = child.kill();
-            let _ = child.wait();
+        self.wait_for(&mut child).or_else(|why| self.give_up(&mut child, why))
+    }
+
+    /// Ends a successor that did not get to serve, unless it has taken over in the last moment.
+    fn give_up(&self, child: &mut Child, why: String) -> Result<u32, String> {
+        let _deciding = lock(&self.0.deciding);
+        if let Some(process) = self.successor() {
+            return Ok(process);
         }
-        outcome
+        let _ = child.kill();
+        let _ = child.wait();
+        if let Some(place) = &self.0.place {
+            place.forget(child.id());
+        }
+        Err(why)
     }
 
     /// Waits until whoever asked for a successor has been told of it.
@@ -186,6 +210,23 @@ impl Succession {
     }
 }
 
+/// Gives copies of the sockets, and waits until the new process, whose id is told, serves on them.
+fn until_ready(line: &Line, sockets: &[(String, TcpListener)]) -> io::Result<u32> {
+    line.send_sockets(sockets)?;
+    line.wait_at_most(STARTUP_MAX)?;
+    let word = line.hear_or_close()?;
+    let process = word.strip_prefix(READY).and_then(|process| process.parse().ok());
+    process.ok_or_else(|| unexpected(&word))
+}
+
+fn unexpected(word: &str) -> io::Error {
+    io::Error::other(format!("it said `{word}`"))
+}
+
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The program by the name that it was started by, which may be another file by now.
 fn spawn() -> io::Result<Child> {
     let mut words = std::env::args_os();
@@ -197,4 +238,42 @@ fn spawn() -> io::Result<Child> {
     // The watchdog's settings name this process.
     let mut command = Command::new(program);
     command.args(words).env_remove("WATCHDOG_PID").stdin(Stdio::null()).spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> Child {
+        Command::new("sleep").arg("60").spawn().unwrap()
+    }
+
+    #[test]
+    fn a_successor_that_takes_over_in_the_last_moment_is_not_killed() {
+        let succession = Succession::new(Arc::default(), None, Arc::default());
+        let (mut child, other) = (sleeper(), succession.clone());
+        let deciding = lock(&succession.0.deciding);
+        let waiting = std::thread::spawn(move || {
+            let outcome = other.give_up(&mut child, "too late".to_owned());
+            (outcome, child)
+        });
+        // Whether it waits already or comes later: it must not act before this is settled.
+        std::thread::yield_now();
+        succession.0.taken.send_replace(Some(7));
+        drop(deciding);
+        let (outcome, mut child) = waiting.join().unwrap();
+        assert_eq!(outcome, Ok(7));
+        assert!(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_successor_that_does_not_get_to_serve_is_ended() {
+        let succession = Succession::new(Arc::default(), None, Arc::default());
+        let mut child = sleeper();
+        let outcome = succession.give_up(&mut child, "too late".to_owned());
+        assert_eq!(outcome, Err("too late".to_owned()));
+        assert!(child.try_wait().unwrap().is_some());
+    }
 }

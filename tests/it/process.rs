@@ -2,20 +2,37 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::world::now;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::world::{now, until};
 
 /// A gateway that listens in plain HTTP; killed when it is dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     address: SocketAddr,
+    admin: SocketAddr,
     _folder: tempfile::TempDir,
 }
 
 impl Process {
     fn start() -> Self {
+        let process = Self::spawn(|_| {});
+        until("it listens", || TcpStream::connect(process.address).ok());
+        process
+    }
+
+    /// One that tells systemd at that place; it is not waited for.
+    pub(crate) fn start_from(notify: &Path) -> Self {
+        Self::spawn(|command| {
+            command.env("NOTIFY_SOCKET", notify);
+        })
+    }
+
+    fn spawn(prepare: impl FnOnce(&mut Command)) -> Self {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (address, admin) = (free(), free());
         let folder = tempfile::tempdir().unwrap();
@@ -28,19 +45,26 @@ impl Process {
         );
         std::fs::write(&table, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_corgate"));
-        let child = command.args(["run", "--config"]).arg(&table).stderr(Stdio::null());
-        let process = Self { child: child.spawn().unwrap(), address, _folder: folder };
-        let started = now();
-        while TcpStream::connect(address).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(20), "it does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        process
+        command.args(["run", "--config"]).arg(&table).stderr(Stdio::null());
+        prepare(&mut command);
+        Self { child: command.spawn().unwrap(), address, admin, _folder: folder }
     }
 
     fn terminate(&self) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    pub(crate) fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+    }
+
+    /// What the admin listener answers, once there is one.
+    fn admin(&self, path: &str) -> String {
+        let mut stream = until("the admin listener", || TcpStream::connect(self.admin).ok());
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 }
 
@@ -75,4 +99,18 @@ fn a_process_that_drains_refuses_new_connections_and_finishes_what_it_began() {
     under_way.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(answer.contains("connection: close"), "{answer}");
+}
+
+#[test]
+fn a_hangup_as_soon_as_it_listens_kills_nobody_and_reloads_once_it_is_ready() {
+    for _ in 0..10 {
+        let process = Process::spawn(|_| {});
+        let started = now();
+        while TcpStream::connect(process.admin).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "it does not listen");
+        }
+        process.hang_up();
+        let reloaded = "corgate_reloads_total{outcome=\"unchanged\"} 1\n";
+        until("the reload", || process.admin("/metrics").contains(reloaded).then_some(()));
+    }
 }

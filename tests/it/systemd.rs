@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::process::Process;
+use crate::upgrade::{Heir, went_on};
 use crate::world::{Program, Setup, until};
 
 /// The place where systemd would listen.
@@ -53,6 +55,34 @@ fn systemd_hears_of_the_start_a_successor_a_reload_and_the_end() {
     program.signal("TERM");
     assert_eq!(manager.hears(), "STOPPING=1");
     program.ended();
+}
+
+#[test]
+fn a_successor_that_does_not_take_over_is_never_the_main_process() {
+    let manager = Manager::new();
+    let mut program = manager.launch("NOTHING=1");
+    assert_eq!(manager.hears(), "READY=1");
+    // From a process that has given that away, systemd would not take it back.
+    drop(Heir::ready(&program));
+    until("it is over", || (went_on(&program) == 1).then_some(()));
+    // Nor is one that still starts when the service is stopped.
+    let _heir = Heir::ask(&program);
+    program.signal("TERM");
+    assert_eq!(manager.hears(), "STOPPING=1");
+    program.ended();
+}
+
+#[test]
+fn a_hangup_right_after_the_start_reloads_and_kills_nobody() {
+    let manager = Manager::new();
+    for _ in 0..10 {
+        let process = Process::start_from(&manager.folder.path().join("notify"));
+        assert_eq!(manager.hears(), "READY=1");
+        process.hang_up();
+        let reloading = manager.hears();
+        assert!(reloading.starts_with("RELOADING=1\n"), "{reloading}");
+        assert_eq!(manager.hears(), "READY=1");
+    }
 }
 
 #[test]

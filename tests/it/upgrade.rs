@@ -1,9 +1,12 @@
 //! The program gives way to its successor: no call is lost, and a successor that does not get to
 //! serve changes nothing.
 
+use std::collections::HashSet;
 use std::fs::{self, Permissions};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Read as _;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -26,14 +29,53 @@ fn all_are_served(program: &Program) {
     }
 }
 
-/// Asks for the sockets as a successor does; all but the first word of what comes is left unread.
-fn take(program: &Program) -> Socket {
-    let line = Socket::new(Domain::UNIX, Type::from(5), None).unwrap();
-    line.connect(&SockAddr::unix(program.path("run/upgrade.sock")).unwrap()).unwrap();
-    line.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    line.send(b"take 1").unwrap();
-    assert_eq!(line.recv(&mut [std::mem::MaybeUninit::uninit(); 8]).unwrap(), 1);
-    line
+/// A successor, as the process that serves knows it: by its words.
+pub(crate) struct Heir(Socket);
+
+impl Heir {
+    /// Asks for the sockets.
+    pub(crate) fn ask(program: &Program) -> Self {
+        let line = Socket::new(Domain::UNIX, Type::from(5), None).unwrap();
+        line.connect(&SockAddr::unix(program.path("run/upgrade.sock")).unwrap()).unwrap();
+        line.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let heir = Self(line);
+        heir.say("take 2");
+        heir
+    }
+
+    /// Gets all of them, and says that it serves; now it is offered the place.
+    pub(crate) fn ready(program: &Program) -> Self {
+        let heir = Self::ask(program);
+        let count: usize = heir.hears().parse().unwrap();
+        for _ in 0..count {
+            assert!(heir.hears().starts_with("127.0.0.1:0#"));
+        }
+        heir.say(&format!("ready {}", std::process::id()));
+        assert_eq!(heir.hears(), "leaving");
+        heir
+    }
+
+    fn say(&self, word: &str) {
+        self.0.send(word.as_bytes()).unwrap();
+    }
+
+    /// The next word; the socket that may come with it is let go.
+    #[track_caller]
+    pub(crate) fn hears(&self) -> String {
+        let mut word = [0; 256];
+        let count = (&self.0).read(&mut word).expect("not a word");
+        String::from_utf8(word[..count].to_vec()).unwrap()
+    }
+}
+
+/// What the process that serves says each time when it has not been succeeded.
+pub(crate) fn went_on(program: &Program) -> usize {
+    program.said("the new process did not get to serve; this one goes on").len()
+}
+
+fn run_dir(program: &Program) -> Vec<String> {
+    let entries = fs::read_dir(program.path("run")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]
@@ -78,6 +120,7 @@ fn a_successor_that_can_not_start_changes_nothing() {
     program.signal("USR2");
     until("it says so", || program.said("no upgrade; this process goes on").pop());
     assert!(program.is_alive(first));
+    assert_eq!(run_dir(&program), ["upgrade.sock"]);
     all_are_served(&program);
     program.edit("nonsense = 1\n", "");
     program.upgrade();
@@ -89,15 +132,13 @@ fn a_successor_that_dies_before_it_serves_changes_nothing() {
     let mut program = setup().launch();
     let address = program.address();
     for count in 1..=3 {
-        let line = take(&program);
+        let heir = Heir::ask(&program);
+        assert_eq!(heir.hears().len(), 1);
         // It has copies of the sockets now. One successor at a time:
         let second = program.command("upgrade");
         assert_eq!(second.status.code(), Some(2), "{second:?}");
-        drop(line);
-        until("it is over", || {
-            let said = "the new process did not get to serve; this one goes on";
-            (program.said(said).len() == count).then_some(())
-        });
+        drop(heir);
+        until("it is over", || (went_on(&program) == count).then_some(()));
     }
     all_are_served(&program);
     program.upgrade();
@@ -105,6 +146,115 @@ fn a_successor_that_dies_before_it_serves_changes_nothing() {
     program.signal("TERM");
     program.ended();
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_successor_that_hangs_up_when_the_other_one_would_leave_changes_nothing() {
+    let mut program = setup().launch();
+    let first = program.serving();
+    for count in 1..=3 {
+        drop(Heir::ready(&program));
+        until("it is over", || (went_on(&program) == count).then_some(()));
+        assert!(program.is_alive(first));
+        all_are_served(&program);
+    }
+    program.upgrade();
+    all_are_served(&program);
+}
+
+#[test]
+fn a_successor_that_hangs_when_the_other_one_would_leave_can_not_take_over_later() {
+    let mut program = setup().launch();
+    let first = program.serving();
+    let heir = Heir::ready(&program);
+    let refused = heir.hears();
+    assert!(refused.starts_with("no: "), "{refused}");
+    assert!(heir.0.send(b"taken").is_err());
+    until("it says so", || (went_on(&program) == 1).then_some(()));
+    assert!(program.is_alive(first));
+    all_are_served(&program);
+    program.upgrade();
+    all_are_served(&program);
+}
+
+#[test]
+fn a_successor_that_can_not_say_its_last_word_ends() {
+    let program = setup().launch();
+    let path = program.path("run/upgrade.sock");
+    for is_ready in [false, true] {
+        // In the place of the process that serves, one that goes on at the last moment.
+        fs::remove_file(&path).unwrap();
+        let socket = Socket::new(Domain::UNIX, Type::from(5), None).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        socket.listen(1).unwrap();
+        let other = std::thread::spawn(move || {
+            let heir = Heir(socket.accept().unwrap().0);
+            assert_eq!(heir.hears(), "take 2");
+            heir.say("0");
+            if is_ready {
+                assert!(heir.hears().starts_with("ready "));
+            }
+            heir.0.shutdown(Shutdown::Read).unwrap();
+            if is_ready {
+                heir.say("leaving");
+            }
+            heir.say("no: it took too long");
+            // Its end is not what it is known by.
+            (socket, heir)
+        });
+        assert_eq!(program.run_another(&["--upgrade"]).code(), Some(2));
+        other.join().unwrap();
+        assert_eq!(run_dir(&program), ["upgrade.sock"]);
+    }
+    all_are_served(&program);
+}
+
+#[test]
+fn the_other_one_leaves_when_its_successor_has_taken_over_and_hung_up() {
+    let mut program = setup().launch();
+    let first = program.serving();
+    let heir = Heir::ready(&program);
+    heir.say("taken");
+    assert_eq!(heir.hears(), "yours");
+    // It leaves once it is hung up on, not before: nobody else could be asked for a successor.
+    assert!(program.is_alive(first));
+    drop(heir);
+    until("the end of the first", || (!program.is_alive(first)).then_some(()));
+}
+
+#[test]
+fn a_process_told_to_stop_while_its_successor_starts_drains_as_ever() {
+    let mut program = Setup::new().gateway(&format!("{RUN_DIR}drain_delay = \"2s\"")).launch();
+    let _heir = Heir::ask(&program);
+    let mut client = program.client(Http::One);
+    client.call(Ask::token()).good();
+    program.signal("TERM");
+    // It is not succeeded, so it still answers for itself, and serves until the delay is over.
+    until("it is unready", || (program.admin("/readyz").unwrap().0 == 503).then_some(()));
+    client.call(Ask::token()).good();
+    program.ended();
+}
+
+#[test]
+fn a_process_without_descriptors_says_why_it_gives_no_sockets() {
+    let program = &Setup::new().gateway(&format!("{RUN_DIR}workers = 2\nwatch = \"off\"")).launch();
+    let process = program.serving();
+    let taken: HashSet<u32> = fs::read_dir(format!("/proc/{process}/fd"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
+        .collect();
+    // Room for the call itself and for one of the three sockets.
+    let last = (0..).filter(|number| !taken.contains(number)).nth(1).unwrap();
+    let limit = |count: &str| {
+        let (process, limit) = (process.to_string(), format!("--nofile={count}:"));
+        let mut command = Command::new("prlimit");
+        assert!(command.args(["--pid", &process, &limit]).status().unwrap().success());
+    };
+    limit(&(last + 1).to_string());
+    let refused = Heir::ask(program).hears();
+    assert!(refused.starts_with("no: its sockets can't be copied: Too many open"), "{refused}");
+    limit("1024");
+    all_are_served(program);
 }
 
 #[test]
@@ -158,6 +308,7 @@ fn a_second_process_started_by_mistake_ends_and_takes_nothing() {
     assert_eq!(program.run_another(&[]).code(), Some(2));
     all_are_served(&program);
     assert!(program.log().lines().count() > 0);
+    assert_eq!(run_dir(&program), ["upgrade.sock"]);
 }
 
 #[test]

@@ -1,16 +1,12 @@
 //! SIGHUP: the operator asks for a reload.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use super::{Cause, Reloader, Task};
 use crate::edge::notify;
 
 /// Asks for a reload at each SIGHUP, for as long as the process lives.
-pub(in crate::edge) async fn reload_on_hangup(reloader: Reloader) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
-        tracing::error!("SIGHUP can't be received; ask the admin listener for a reload");
-        return;
-    };
+pub(in crate::edge) async fn reload_on_hangup(reloader: Reloader, mut hangups: Signal) {
     while hangups.recv().await.is_some() {
         notify::reloading();
         match reloader.ask(Task::Reload, Cause::Signal) {
