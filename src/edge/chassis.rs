@@ -213,6 +213,8 @@ impl ShutdownSignalWatch for Signals {
             () = self.succeeded(successor) => {}
             _ = failure.wait_for(|failed| *failed) => {}
         }
+        // Workers serve a little before the start is over: then they are drained, too.
+        let _ = tokio::time::timeout(START_PATIENCE, self.begun()).await;
         let life = lock(&self.life).take();
         if let Some(Life { running, succession, .. }) = life {
             if running.is_succeeded() {
@@ -230,6 +232,13 @@ impl ShutdownSignalWatch for Signals {
 }
 
 impl Signals {
+    /// Waits until the start is over, well or not.
+    async fn begun(&self) {
+        while lock(&self.life).is_none() && !*self.failure.borrow() {
+            tokio::time::sleep(START_LOOK).await;
+        }
+    }
+
     /// Waits until another process has taken over, and starts one when asked to by SIGUSR2.
     async fn succeeded(&self, mut asked: Signal) {
         loop {
@@ -273,6 +282,8 @@ impl Signals {
 
 /// How often it is looked whether the start is over.
 const START_LOOK: Duration = Duration::from_millis(20);
+/// How long a process that is told to stop waits for the end of its start.
+const START_PATIENCE: Duration = Duration::from_secs(1);
 
 async fn told_to_stop(signals: [Signal; 3]) {
     let [mut terminate, mut interrupt, mut quit] = signals;
