@@ -180,13 +180,7 @@ impl Scan {
     /// One `Content-Length`, digits only: a list or a second line is refused, also when all its
     /// values agree (RFC 9112 section 6.3 allows either).
     fn content_length(&mut self, value: &[u8]) -> Result<(), Fault> {
-        let digits = value.trim_ascii();
-        let shaped = (1..=LENGTH_DIGITS_MAX).contains(&digits.len())
-            && digits.iter().all(u8::is_ascii_digit);
-        if !shaped {
-            return Err(Fault::HttpMalformed("Content-Length"));
-        }
-        let length = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        let length = content_length(value).ok_or(Fault::HttpMalformed("Content-Length"))?;
         match self.body_bytes.replace(length) {
             None => Ok(()),
             Some(_) => Err(Fault::HttpMalformed("Content-Length twice")),
@@ -221,6 +215,14 @@ const LINE_SLACK: usize = METHOD_BYTES_MAX + 12;
 const METHOD_BYTES_MAX: usize = 32;
 /// 10^18 - 1 fits in 64 bits with room to spare.
 const LENGTH_DIGITS_MAX: usize = 18;
+
+/// The value of a `Content-Length`: digits and nothing else.
+fn content_length(value: &[u8]) -> Option<u64> {
+    let digits = value.trim_ascii();
+    let shaped =
+        (1..=LENGTH_DIGITS_MAX).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    shaped.then(|| digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}
 
 fn version_minor(version: &[u8]) -> Result<u8, Fault> {
     match version {

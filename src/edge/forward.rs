@@ -36,6 +36,7 @@ use super::commons::{BankKey, Commons};
 use super::flights::Flights;
 use super::guests::Stay;
 use super::held::HeldTokens;
+use super::now;
 use crate::conversation::{FlightKey, Outcome};
 use crate::dialect::held::read_answer;
 use crate::dialect::{Held, Host, ProviderAnswer, ProviderRequest, Recipe};
@@ -187,8 +188,7 @@ impl Way<'_> {
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> (Result<ProviderAnswer, Fault>, Trail) {
-        #[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
-        let started = std::time::Instant::now();
+        let started = now();
         let bank = self.forwarder.bank(route, request.host);
         // Every layer is always ready: a full bank sheds, it does not queue.
         let call = bank.stack.borrow_mut().call(Outbound { request, fate: self.fate.clone() });

@@ -1,7 +1,6 @@
 //! A worker: one thread, one runtime, its own listening sockets and its own ways to the banks.
 //!
-//! This file decides who is let in, and where. A worker waits for another one only in the end: for
-//! what it has lent.
+//! This file decides who is let in, and where. No worker waits for another one.
 
 use std::cell::Cell;
 use std::io;

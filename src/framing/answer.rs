@@ -12,7 +12,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use self::chunks::Chunks;
-use super::LENGTH_DIGITS_MAX;
+use super::content_length;
 use super::fields::Fields;
 use crate::fault::Fault;
 
@@ -224,7 +224,8 @@ impl Framing {
     fn notes(&mut self, name: &HeaderName, value: &[u8]) -> Result<bool, Fault> {
         match *name {
             CONTENT_LENGTH => {
-                let length = content_length(value)?;
+                let length = content_length(value).and_then(|length| length.try_into().ok());
+                let length = length.ok_or(Fault::ResponseMalformed("Content-Length"))?;
                 // Said twice, it has to be the same (RFC 9110 section 8.6).
                 if self.length.replace(length).is_some_and(|before| before != length) {
                     return Err(Fault::ResponseMalformed("Content-Length"));
@@ -244,16 +245,6 @@ impl Framing {
         }
         Ok(true)
     }
-}
-
-fn content_length(value: &[u8]) -> Result<usize, Fault> {
-    let digits = value.trim_ascii();
-    let shaped =
-        (1..=LENGTH_DIGITS_MAX).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    if !shaped {
-        return Err(Fault::ResponseMalformed("Content-Length"));
-    }
-    Ok(digits.iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0')))
 }
 
 #[cfg(test)]

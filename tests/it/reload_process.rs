@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::world::{World, until};
+use crate::world::{World, tell, until};
 
 /// A gateway in a process of its own; killed when it is dropped.
 struct Process {
@@ -63,8 +63,7 @@ impl Process {
     }
 
     fn hang_up(&self) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        assert!(tell(self.child.id(), "HUP"));
     }
 
     fn metric(&self, series: &str) -> Option<String> {

@@ -93,6 +93,14 @@ over_both! {
         world.stop();
         call.join().unwrap().good();
     }
+
+    fn an_answer_under_another_id_is_given_to_nobody_by_who_took_it_over(http) {
+        let wrong = Ask::magic("sim-wrong-correlation");
+        let (world, _one, call) = taking_over(http, "", &wrong);
+        // That the bank echoes ids was seen by the neighbour alone.
+        call.join().unwrap().platform(502).logged("response_malformed");
+        assert_eq!(taken_over(&world), 1);
+    }
 }
 
 #[test]

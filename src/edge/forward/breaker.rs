@@ -11,13 +11,13 @@ use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::{Fate, Outbound};
 use crate::answer::asked_wait;
 use crate::breaker::Watched;
 use crate::dialect::{Host, ProviderAnswer};
+use crate::edge::now;
 use crate::endpoints::Endpoints;
 use crate::fault::Fault;
 use crate::snapshot::Route;
@@ -156,8 +156,4 @@ fn learn_wait(route: &Route, answer: &ProviderAnswer) {
     if let Some(wait) = asked_wait(&answer.headers, Some(clock)) {
         route.patience.learn(now(), wait.min(route.target.retry_after_max));
     }
-}
-
-fn now() -> std::time::Instant {
-    Instant::now().into_std()
 }

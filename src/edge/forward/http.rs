@@ -86,7 +86,10 @@ impl Service<Outbound> for Exchange {
 
 /// A correlation id in an answer, beside the request's own.
 enum Echo {
-    None,
+    /// The request had none.
+    Unasked,
+    /// The answer has none.
+    Missing,
     Same,
     Other,
 }
@@ -231,10 +234,10 @@ impl Line {
         fate.note(|trail| trail.status = Some(status));
         let answer = ProviderAnswer { status, headers, body };
         match self.echo(request.headers.get(&X_CORRELATION_ID), &answer) {
-            Echo::Same if reusable => self.pool.keep(single),
+            Echo::Same | Echo::Unasked if reusable => self.pool.keep(single),
             // One that echoes and now does not may have answered something else.
-            Echo::None if reusable && !self.is_echoing() => self.pool.keep(single),
-            Echo::None | Echo::Same => {}
+            Echo::Missing if reusable && !self.is_echoing() => self.pool.keep(single),
+            Echo::Same | Echo::Unasked | Echo::Missing => {}
             // An answer under another id may be one too many: whatever follows on this
             // connection could be somebody else's. Where the bank is known to echo and the
             // connection was used before, this one already is.
@@ -257,7 +260,8 @@ impl Line {
                 Echo::Same
             }
             (Some(_), Some(_)) => Echo::Other,
-            (None, _) | (_, None) => Echo::None,
+            (None, _) => Echo::Unasked,
+            (Some(_), None) => Echo::Missing,
         }
     }
 

@@ -337,3 +337,6 @@ fn hears(socket: &TcpStream) -> bool {
     let peeked = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
     !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,9 +68,7 @@ impl Program {
 
     /// Sends a signal to the process that serves.
     pub(crate) fn signal(&self, signal: &str) {
-        let process = self.serving().to_string();
-        let sent = Command::new("kill").args([&format!("-{signal}"), &process]).status().unwrap();
-        assert!(sent.success(), "no signal");
+        assert!(tell(self.serving(), signal), "no signal");
     }
 
     /// Whether one of its processes is still there. A child that has ended is taken note of.
@@ -197,7 +195,7 @@ impl Drop for Program {
         for line in successors {
             let process = line["fields"]["process"].as_u64().and_then(|id| u32::try_from(id).ok());
             if let Some(process) = process.filter(|process| self.is_alive(*process)) {
-                let _ = Command::new("kill").args(["-KILL", &process.to_string()]).status();
+                tell(process, "KILL");
             }
         }
         let _ = self.child.kill();
@@ -206,6 +204,13 @@ impl Drop for Program {
             eprintln!("process log:\n{}", self.log());
         }
     }
+}
+
+/// Sends a signal to a process, and says whether it could. The shell's own `kill`: not every machine
+/// has the program.
+pub(crate) fn tell(process: u32, signal: &str) -> bool {
+    let words = ["-c", "kill -\"$0\" \"$1\"", signal, &process.to_string()];
+    Command::new("sh").args(words).status().unwrap().success()
 }
 
 /// Starts it from a shell that was told something before.

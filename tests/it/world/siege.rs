@@ -19,7 +19,7 @@ use corgate::sim::client::Client;
 use http::Request;
 use tempfile::TempDir;
 
-use super::{Caller, Notes, Setup, client_id, now, tls_of, until, wait};
+use super::{Caller, Notes, Setup, client_id, now, tell, tls_of, until, wait};
 use crate::ask::{Ask, Http};
 use crate::h2::Frames;
 use crate::wire::{PATIENCE, Wire};
@@ -249,9 +249,8 @@ impl Neighbour {
 
 impl Drop for Siege {
     fn drop(&mut self) {
-        let id = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status();
-        let left = std::thread::panicking() || !told.is_ok_and(|told| told.success());
+        let told = tell(self.child.id(), "TERM");
+        let left = std::thread::panicking() || !told;
         if left {
             let _ = self.child.kill();
         }
