@@ -206,8 +206,8 @@ impl Drop for Program {
     }
 }
 
-/// Sends a signal to a process, and says whether it could. The shell's own `kill`: not every machine
-/// has the program.
+/// Sends a signal to a process, and says whether it could. The shell's own `kill`: not every
+/// machine has the program.
 pub(crate) fn tell(process: u32, signal: &str) -> bool {
     let words = ["-c", "kill -\"$0\" \"$1\"", signal, &process.to_string()];
     Command::new("sh").args(words).status().unwrap().success()

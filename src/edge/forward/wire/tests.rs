@@ -7,8 +7,8 @@ use http::StatusCode;
 
 use super::*;
 
-/// A wire and its other end. What the bank writes is in the kernel at once, and the runtime hears of
-/// it when it is next awaited.
+/// A wire and its other end. What the bank writes is in the kernel at once, and the runtime hears
+/// of it when it is next awaited.
 fn connected() -> (Wire, Bank) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = Bank::connect(listener.local_addr().unwrap()).unwrap();
