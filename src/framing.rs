@@ -11,6 +11,7 @@ pub mod fields;
 pub mod request;
 
 use crate::fault::Fault;
+use crate::octets::{Octets, TCHAR, field_prefix};
 
 /// How large a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,9 @@ impl Scan {
 
     fn read_lines(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, Fault> {
         while let Some(rest) = bytes.get(self.line_start..) {
-            let Some(length) = memchr::memchr(b'\n', rest) else { break };
+            let field = if self.lines > 0 { good_field(rest) } else { None };
+            let end = field.map(|field| field.length).or_else(|| memchr::memchr(b'\n', rest));
+            let Some(length) = end else { break };
             let start = self.line_start;
             // Lengths come first: a line that is too long is refused before its end is seen, and
             // the verdict must not depend on how the bytes were cut into reads.
@@ -81,7 +84,7 @@ impl Scan {
             match (self.lines, line.is_empty()) {
                 (0, _) => self.request_line(line, start, limits)?,
                 (_, true) => return self.finish(bytes).map(Some),
-                (_, false) => self.field(line, start, limits)?,
+                (_, false) => self.field(line, field, start, limits)?,
             }
         }
         self.unfinished(bytes, limits)
@@ -121,7 +124,7 @@ impl Scan {
         else {
             return Err(Fault::HttpMalformed("request line"));
         };
-        if method.is_empty() || method.len() > METHOD_BYTES_MAX || !is_token(method) {
+        if method.is_empty() || method.len() > METHOD_BYTES_MAX || !TCHAR.has_all(method) {
             return Err(Fault::HttpMalformed("method"));
         }
         if target.len() > limits.uri_bytes_max {
@@ -139,26 +142,25 @@ impl Scan {
         Ok(())
     }
 
-    /// `field-line = field-name ":" OWS field-value OWS` (RFC 9112 section 5).
-    fn field(&mut self, line: &[u8], start: usize, limits: &HeadLimits) -> Result<(), Fault> {
+    /// `field-line = field-name ":" OWS field-value OWS` (RFC 9112 section 5). What is known of a
+    /// line that is good is handed in.
+    fn field(
+        &mut self,
+        line: &[u8],
+        good: Option<GoodField>,
+        start: usize,
+        limits: &HeadLimits,
+    ) -> Result<(), Fault> {
         if self.lines > limits.fields_max {
             return Err(Fault::HeadTooLarge);
         }
         self.lines += 1;
-        if matches!(line.first(), Some(b' ' | b'\t')) {
-            return Err(Fault::HttpMalformed("folded field line"));
-        }
-        let Some(colon) = memchr::memchr(b':', line) else {
-            return Err(Fault::HttpMalformed("field line without a colon"));
+        let colon = match good {
+            Some(field) => field.colon,
+            None => colon_of(line)?,
         };
         let (name, value) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..));
         let value = value.unwrap_or_default();
-        if name.is_empty() || !is_token(name) {
-            return Err(Fault::HttpMalformed("field name"));
-        }
-        if !is_field_value(value) {
-            return Err(Fault::HttpMalformed("control character in a field value"));
-        }
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 self.hosts += 1;
@@ -257,9 +259,10 @@ fn authority_of(target: &[u8], start: usize) -> Result<Option<(usize, usize)>, F
 
 /// Whether any reader of URIs takes it for a path and a query: such a target needs no closer look.
 fn is_plain_target(target: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@/?".contains(byte);
-    target.len() <= URI_BYTES_MAX && target.iter().all(plain)
+    target.len() <= URI_BYTES_MAX && PLAIN_IN_TARGET.has_all(target)
 }
+
+static PLAIN_IN_TARGET: Octets = Octets::alphanumeric_and(b"-._~%!$&'()*+,;=:@/?");
 
 /// The library would refuse what `http` can't read with an answer of its own, without our marks and
 /// without a line in the log; and it would drop a fragment, which no request target has.
@@ -273,59 +276,48 @@ const URI_BYTES_MAX: usize = u16::MAX as usize - 1;
 
 /// `Host = uri-host [ ":" port ]` (RFC 9110 section 7.2); it is never empty here.
 fn check_host(host: &[u8]) -> Result<(), Fault> {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=[]:".contains(byte);
-    if host.is_empty() || !host.iter().all(plain) {
+    if host.is_empty() || !PLAIN_IN_HOST.has_all(host) {
         return Err(Fault::HttpMalformed("Host"));
     }
     Ok(())
 }
 
-/// Whether all of it is `tchar` (RFC 9110 section 5.6.2).
-fn is_token(text: &[u8]) -> bool {
-    // Looked up and not stopped early: a head is mostly names and values, and this is their cost.
-    text.iter().fold(true, |all, byte| all & is_tchar(*byte))
+static PLAIN_IN_HOST: Octets = Octets::alphanumeric_and(b"-._~%!$&'()*+,;=[]:");
+
+/// Where the parts of a good field line end, in bytes from its start.
+#[derive(Debug, Clone, Copy)]
+struct GoodField {
+    colon: usize,
+    /// Up to the LF.
+    length: usize,
 }
 
-#[expect(clippy::indexing_slicing, reason = "every byte is an index into 256 entries")]
-fn is_tchar(byte: u8) -> bool {
-    TCHARS[byte as usize]
+/// Reads a field line that is whole and good, in one go; of any other, [`colon_of`] says what is
+/// wrong once its end is there.
+fn good_field(bytes: &[u8]) -> Option<GoodField> {
+    let colon = TCHAR.prefix(bytes);
+    let value = bytes.get(colon..)?.strip_prefix(b":").filter(|_| colon > 0)?;
+    let value_bytes = field_prefix(value);
+    let is_whole = value.get(value_bytes..)?.starts_with(b"\r\n");
+    is_whole.then_some(GoodField { colon, length: colon + 1 + value_bytes + 1 })
 }
 
-static TCHARS: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        #[expect(clippy::indexing_slicing, reason = "every byte is an index into 256 entries")]
-        {
-            table[byte as usize] = byte.is_ascii_alphanumeric()
-                || matches!(
-                    byte,
-                    b'!' | b'#'
-                        | b'$'
-                        | b'%'
-                        | b'&'
-                        | b'\''
-                        | b'*'
-                        | b'+'
-                        | b'-'
-                        | b'.'
-                        | b'^'
-                        | b'_'
-                        | b'`'
-                        | b'|'
-                        | b'~'
-                );
-        }
-        byte += 1;
+/// Where the colon of a field line stands that has no fault.
+fn colon_of(line: &[u8]) -> Result<usize, Fault> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(Fault::HttpMalformed("folded field line"));
     }
-    table
-};
-
-/// Whether all of it is `field-vchar`, space or tab (RFC 9110 section 5.5): no control character,
-/// so no bare CR.
-fn is_field_value(text: &[u8]) -> bool {
-    // Without an early stop the compiler looks at many bytes at once.
-    text.iter().fold(true, |all, byte| all & ((*byte >= 0x20 && *byte != 0x7f) || *byte == b'\t'))
+    let Some(colon) = memchr::memchr(b':', line) else {
+        return Err(Fault::HttpMalformed("field line without a colon"));
+    };
+    if colon == 0 || TCHAR.prefix(line) < colon {
+        return Err(Fault::HttpMalformed("field name"));
+    }
+    let value = line.get(colon + 1..).unwrap_or_default();
+    if field_prefix(value) < value.len() {
+        return Err(Fault::HttpMalformed("control character in a field value"));
+    }
+    Ok(colon)
 }
 
 #[cfg(test)]

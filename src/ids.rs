@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use crate::octets::Octets;
+
 /// Longest client or target id, in bytes (the 30 characters of bLink's directory paths).
 pub const ID_BYTES_MAX: usize = 30;
 /// Longest correlation id, in bytes (seed: `X-Correlation-ID`, string <= 64 characters).
@@ -75,13 +77,12 @@ party_id! {
 /// [`Malformed`] when it is empty, longer than [`ID_BYTES_MAX`] or has another character than
 /// `A-Z a-z 0-9 . _ -`.
 pub fn check_party_id(text: &str) -> Result<&str, Malformed> {
-    let shaped = !text.is_empty()
-        && text.len() <= ID_BYTES_MAX
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    let fits = (1..=ID_BYTES_MAX).contains(&text.len());
+    let shaped = fits && PLAIN_IN_ID.has_all(text.as_bytes());
     if shaped { Ok(text) } else { Err(Malformed(())) }
 }
+
+static PLAIN_IN_ID: Octets = Octets::alphanumeric_and(b"._-");
 
 /// `X-Correlation-ID`: one value of 1 to 64 visible ASCII characters (CONTRACT C5).
 ///

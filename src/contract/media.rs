@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::head::Line;
 use crate::fault::{Fault, Name};
+use crate::octets::TCHAR;
 
 /// The media types of one operation, lower case and without parameters.
 #[derive(Debug)]
@@ -199,10 +200,7 @@ fn find_unquoted(text: &str, separator: u8) -> Option<usize> {
 
 /// `token = 1*tchar` (RFC 9110 section 5.6.2).
 fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !text.is_empty() && TCHAR.has_all(text.as_bytes())
 }
 
 fn is_quoted(text: &str) -> bool {

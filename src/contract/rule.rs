@@ -85,8 +85,9 @@ fn is_longer(text: &str, max: usize) -> bool {
     text.len() > max && text.chars().nth(max).is_some()
 }
 
+/// Whether `text` has fewer than `min` characters, of which none has more than four bytes.
 fn is_shorter(text: &str, min: usize) -> bool {
-    min.checked_sub(1).is_some_and(|last| text.chars().nth(last).is_none())
+    text.len().div_ceil(4) < min && text.chars().take(min).count() < min
 }
 
 #[cfg(test)]

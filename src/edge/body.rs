@@ -1,6 +1,9 @@
 //! The body of a request, read from hyper.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -40,10 +43,15 @@ impl RequestBody for TimedBody {
 
     async fn read(mut self, bytes_max: usize) -> Result<Bytes, Fault> {
         let Some(incoming) = self.incoming.take() else { return Ok(Bytes::new()) };
-        // A timer is only set when the body is not there yet, which is rare: `timeout` asks first.
-        match timeout(self.deadline, read_all(incoming, bytes_max)).await {
-            Ok(read) => read,
-            Err(_) => Err(Fault::BodyTimeout),
+        let mut reading = pin!(read_all(incoming, bytes_max));
+        // Nearly always it came with its head: then no clock is read and no timer made.
+        let there = poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await;
+        match there {
+            Poll::Ready(read) => read,
+            Poll::Pending => {
+                let read = timeout(self.deadline, reading).await;
+                read.unwrap_or(Err(Fault::BodyTimeout))
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tower::{Service as _, ServiceBuilder};
 
@@ -52,6 +52,8 @@ use crate::snapshot::Route;
 pub(super) struct Fate {
     sent: Cell<bool>,
     gone: Cell<bool>,
+    /// When its record was written.
+    ended: Cell<Option<tokio::time::Instant>>,
     trail: Cell<Trail>,
 }
 
@@ -78,6 +80,16 @@ impl Fate {
         self.gone.set(true);
     }
 
+    /// It is over, and its record written.
+    pub(super) fn end(&self, now: tokio::time::Instant) {
+        self.ended.set(Some(now));
+    }
+
+    /// Since when it is over.
+    pub(super) fn ended(&self) -> Option<tokio::time::Instant> {
+        self.ended.get()
+    }
+
     /// Whether the caller left.
     pub(super) fn is_gone(&self) -> bool {
         self.gone.get()
@@ -89,6 +101,7 @@ impl Fate {
 struct Outbound {
     request: ProviderRequest,
     fate: Rc<Fate>,
+    started: Instant,
 }
 
 type Stack = shed::Shed<breaker::Guarded<deadline::Deadline<Exchange>>>;
@@ -191,7 +204,8 @@ impl Way<'_> {
         let started = now();
         let bank = self.forwarder.bank(route, request.host);
         // Every layer is always ready: a full bank sheds, it does not queue.
-        let call = bank.stack.borrow_mut().call(Outbound { request, fate: self.fate.clone() });
+        let outbound = Outbound { request, fate: self.fate.clone(), started };
+        let call = bank.stack.borrow_mut().call(outbound);
         let outcome = call.await;
         self.fate.note(|trail| trail.duration = Some(started.elapsed()));
         (outcome, self.fate.trail.get())

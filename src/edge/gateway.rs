@@ -195,7 +195,9 @@ struct Entry<'s> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        let duration = self.started.elapsed();
+        let ended = Instant::now();
+        let duration = ended.saturating_duration_since(self.started);
+        self.fate.end(ended);
         let record = &self.record;
         let Line { peer, protocol, tls } = &self.line;
         let (protocol, tls) = (*protocol, *tls);
@@ -238,7 +240,7 @@ impl Future for Served {
         let Some(exchange) = &mut self.exchange else { return Poll::Pending };
         let Poll::Ready(response) = exchange.as_mut().poll(cx) else { return Poll::Pending };
         self.exchange = None;
-        self.link.progress.end(Instant::now());
+        self.link.progress.end(self.fate.ended().unwrap_or_else(Instant::now));
         Poll::Ready(Ok(response))
     }
 }

@@ -6,10 +6,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use memchr::{memchr, memchr2};
-
 use crate::fault::Fault;
 use crate::ids::hex_value;
+use crate::octets::Octets;
 
 /// Most parameters in one form. Also what keeps the search for repeated names cheap.
 pub const PAIRS_MAX: usize = 64;
@@ -44,21 +43,25 @@ impl<'b> Form<'b> {
     pub fn parse(body: &'b [u8]) -> Result<Self, Fault> {
         // A check of the whole body holds for each piece, because pieces end at ASCII bytes.
         let mut rest = std::str::from_utf8(body).map_err(|_| Fault::FormMalformed("UTF-8"))?;
-        if memchr(0, body).is_some() {
+        if memchr::memchr(0, body).is_some() {
             return Err(Fault::FormMalformed("NUL"));
         }
         let mut pairs: Vec<Pair<'b>> = Vec::with_capacity(PAIRS_TYPICAL);
         while !rest.is_empty() {
-            let (segment, after) = split(rest, b'&');
-            rest = after;
-            if segment.is_empty() {
+            if let Some(after) = rest.strip_prefix('&') {
+                rest = after;
                 continue;
             }
             if pairs.len() == PAIRS_MAX {
                 return Err(Fault::FormMalformed("too many parameters"));
             }
-            let (name, value) = split(segment, b'=');
-            let pair = Pair { name: decode(name)?, value: decode(value)? };
+            let (name, after) = NAME.read(rest)?;
+            let (value, after) = match after.strip_prefix('=') {
+                Some(value) => VALUE.read(value)?,
+                None => (Cow::Borrowed(""), after),
+            };
+            rest = after.strip_prefix('&').unwrap_or(after);
+            let pair = Pair { name, value };
             if pair.name.is_empty() {
                 return Err(Fault::FormMalformed("empty name"));
             }
@@ -92,33 +95,49 @@ impl fmt::Debug for Form<'_> {
     }
 }
 
-/// Splits at the first `mark`, an ASCII byte; what stands after it is empty where there is none.
-fn split(text: &str, mark: u8) -> (&str, &str) {
-    let at = memchr(mark, text.as_bytes());
-    at.and_then(|at| Some((text.get(..at)?, text.get(at + 1..)?))).unwrap_or((text, ""))
-}
+/// A piece of a form: the octets of a name or a value that stand for themselves. One that is not of
+/// them is a space, an encoded octet or the piece's end.
+struct Piece(Octets);
 
-fn decode(text: &str) -> Result<Cow<'_, str>, Fault> {
-    match memchr2(b'%', b'+', text.as_bytes()) {
-        None => Ok(Cow::Borrowed(text)),
-        Some(plain) => decode_from(text, plain).map(Cow::Owned),
-    }
-}
+static NAME: Piece = Piece(Octets::all_but(b"&=%+"));
+static VALUE: Piece = Piece(Octets::all_but(b"&%+"));
 
-/// Decodes a text whose first `plain` bytes stand for themselves.
-fn decode_from(text: &str, plain: usize) -> Result<String, Fault> {
-    let (head, tail) = text.as_bytes().split_at(plain);
-    let mut bytes = Vec::with_capacity(text.len());
-    bytes.extend_from_slice(head);
-    let mut rest = tail.iter();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => octet(rest.next(), rest.next())?,
-            other => *other,
-        });
+impl Piece {
+    /// Reads one from the start of a text, and gives the rest, from what ended it.
+    fn read<'b>(&self, text: &'b str) -> Result<(Cow<'b, str>, &'b str), Fault> {
+        let (plain, rest) = self.plain(text);
+        if rest.starts_with(['%', '+']) {
+            return self.decode(plain, rest).map(|(piece, rest)| (Cow::Owned(piece), rest));
+        }
+        Ok((Cow::Borrowed(plain), rest))
     }
-    String::from_utf8(bytes).map_err(|_| Fault::FormMalformed("UTF-8"))
+
+    /// Decodes what follows on octets that stood for themselves.
+    fn decode<'b>(&self, plain: &str, mut rest: &'b str) -> Result<(String, &'b str), Fault> {
+        // Not all of the rest: it may be long, and in many pieces.
+        let mut bytes = Vec::with_capacity(plain.len() + rest.len().min(DECODED_TYPICAL));
+        bytes.extend_from_slice(plain.as_bytes());
+        loop {
+            let mut octets = rest.as_bytes().iter();
+            match octets.next() {
+                Some(b'+') => bytes.push(b' '),
+                Some(b'%') => bytes.push(octet(octets.next(), octets.next())?),
+                Some(_) | None => break,
+            }
+            // Only ASCII was taken, so this cuts no character.
+            let after = rest.get(rest.len() - octets.len()..).unwrap_or_default();
+            let (plain, after) = self.plain(after);
+            bytes.extend_from_slice(plain.as_bytes());
+            rest = after;
+        }
+        let piece = String::from_utf8(bytes).map_err(|_| Fault::FormMalformed("UTF-8"))?;
+        Ok((piece, rest))
+    }
+
+    /// Splits before the first octet that does not stand for itself; that is ASCII.
+    fn plain<'b>(&self, text: &'b str) -> (&'b str, &'b str) {
+        text.split_at_checked(self.0.prefix(text.as_bytes())).unwrap_or((text, ""))
+    }
 }
 
 /// The octet of a percent-encoding (RFC 3986 section 2.1: `"%" HEXDIG HEXDIG`).
@@ -133,6 +152,8 @@ fn octet(high: Option<&u8>, low: Option<&u8>) -> Result<u8, Fault> {
 
 /// Parameters for which the first allocation suffices; a token call has at most seven.
 const PAIRS_TYPICAL: usize = 8;
+/// Octets behind the first encoded one for which the first allocation suffices.
+const DECODED_TYPICAL: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -43,16 +43,16 @@ impl ClassPattern {
 
     /// Whether the whole of `text` is of the pattern.
     pub(super) fn matches(&self, text: &str) -> bool {
-        let count = if text.is_ascii() {
-            if !text.bytes().all(|byte| self.set.has_low(byte)) {
-                return false;
+        let (all, ascii) = text.bytes().fold((true, true), |(all, ascii), byte| {
+            (all & self.set.has_low(byte), ascii & byte.is_ascii())
+        });
+        let count = match (ascii, all) {
+            (true, true) => text.len(),
+            (true, false) => return false,
+            (false, _) if text.chars().all(|character| self.set.has(character)) => {
+                text.chars().count()
             }
-            text.len()
-        } else {
-            if !text.chars().all(|character| self.set.has(character)) {
-                return false;
-            }
-            text.chars().count()
+            (false, _) => return false,
         };
         (self.count_min..=self.count_max).contains(&count)
     }

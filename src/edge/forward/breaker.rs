@@ -62,7 +62,7 @@ where
     }
 
     fn call(&mut self, outbound: Outbound) -> Self::Future {
-        let (route, now) = (&self.route, now());
+        let (route, now) = (&self.route, outbound.started);
         if let Some(wait) = route.patience.wait(now) {
             return GuardedFuture::refused(Fault::ProviderBusy(Some(wait)));
         }

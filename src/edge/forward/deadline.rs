@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep_until};
 use tower::{Layer, Service};
 
 use super::Outbound;
@@ -51,7 +51,8 @@ where
     }
 
     fn call(&mut self, outbound: Outbound) -> Self::Future {
-        DeadlineFuture { inner: self.inner.call(outbound), sleep: sleep(self.total) }
+        let end = outbound.started + self.total;
+        DeadlineFuture { inner: self.inner.call(outbound), sleep: sleep_until(end.into()) }
     }
 }
 

@@ -9,13 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request};
 use http_body_util::Full;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tower::Service;
 
 use super::dial::{Dialer, Dialled};
@@ -114,13 +115,13 @@ impl From<Unsent> for Fault {
 impl Line {
     /// Tries the addresses in their order, until one of them takes the request.
     async fn exchange(&self, outbound: Outbound) -> Result<ProviderAnswer, Fault> {
-        let Outbound { request, fate } = outbound;
+        let Outbound { request, fate, mut started } = outbound;
         let endpoints = &self.endpoints;
         let order = if endpoints.are_several() { endpoints.order(now()) } else { Order::ONE };
         let mut last = Fault::ConnectFailed;
         for endpoint in order.iter() {
             let _visit = endpoints.visit(endpoint);
-            match self.ask(endpoint, &request, &fate).await {
+            match self.ask(endpoint, &request, &fate, started).await {
                 Ok(answer) => return Ok(answer),
                 Err(Unsent::Lost(fault)) => return Err(fault),
                 Err(Unsent::Untouched(fault)) => {
@@ -128,6 +129,7 @@ impl Line {
                         endpoints.unreached(endpoint, now());
                     }
                     last = fault;
+                    started = now();
                 }
             }
         }
@@ -135,12 +137,18 @@ impl Line {
     }
 
     /// Asks at one address: over an idle connection, a neighbour's, or a new one.
-    async fn ask(&self, endpoint: usize, request: &ProviderRequest, fate: &Fate) -> Sent {
+    async fn ask(
+        &self,
+        endpoint: usize,
+        request: &ProviderRequest,
+        fate: &Fate,
+        started: Instant,
+    ) -> Sent {
         match self.route.target.http {
             UpstreamHttp::Http1 => {
-                while let Some(single) = self.idle(endpoint) {
+                while let Some(single) = self.idle(endpoint, started) {
                     fate.note(|trail| trail.reused = true);
-                    match self.over_single(single, request, fate).await {
+                    match self.over_single(single, request, fate, started).await {
                         Err(Unsent::Untouched(_)) => {}
                         sent => return sent,
                     }
@@ -161,7 +169,7 @@ impl Line {
             Box::pin(self.dialer.dial(endpoint, fate)).await.map_err(Unsent::Untouched)?;
         fate.note(|trail| trail.reused = false);
         match dialled {
-            Dialled::Single(single) => self.over_single(single, request, fate).await,
+            Dialled::Single(single) => self.over_single(single, request, fate, now()).await,
             Dialled::Shared(shared) => {
                 self.pool.share(shared.clone());
                 Box::pin(self.over_shared(shared, request, fate)).await
@@ -190,12 +198,12 @@ impl Line {
             headers,
             body: Bytes::new(),
         };
-        let answer = self.ask(endpoint, &request, &fate).await?;
+        let answer = self.ask(endpoint, &request, &fate, now()).await?;
         if answer.status.is_server_error() { Err(Fault::ProviderFailed) } else { Ok(true) }
     }
 
-    fn idle(&self, endpoint: usize) -> Option<Single> {
-        self.pool.take(endpoint, self.is_echoing()).or_else(|| {
+    fn idle(&self, endpoint: usize, now: Instant) -> Option<Single> {
+        self.pool.take(endpoint, now.into(), self.is_echoing()).or_else(|| {
             let taken_over = self.pool.take_over(endpoint)?;
             self.route.tally.taken_over.fetch_add(1, Ordering::Relaxed);
             Some(taken_over)
@@ -207,6 +215,7 @@ impl Line {
         mut single: Single,
         request: &ProviderRequest,
         fate: &Fate,
+        started: Instant,
     ) -> Sent {
         fate.note(|trail| trail.endpoint = Some(single.endpoint));
         let named = self.authorities.get(single.endpoint).ok_or(Fault::Internal("target host"));
@@ -217,7 +226,8 @@ impl Line {
         let mut reader = AnswerReader::new(self.route.target.response_bytes_max);
         fate.send();
         let head = single.wire.send(&mut sending, &mut reader);
-        let head = match timeout(self.route.target.timeouts.first_byte, head).await {
+        let end = started + self.route.target.timeouts.first_byte;
+        let head = match timeout_at(end.into(), head).await {
             Err(_) => return Err(Unsent::Lost(Fault::ResponseTimeout)),
             Ok(Err(Broken::Untouched)) => return Err(Unsent::Untouched(Fault::ConnectionLost)),
             Ok(Err(Broken::Lost(fault))) => return Err(Unsent::Lost(fault)),

@@ -68,8 +68,7 @@ impl Pool {
     /// Takes a connection to an address that is fit for a request. One to a bank that does not echo
     /// correlation ids is looked at whenever it is used: an answer too many would be another
     /// caller's, and nothing in it would tell.
-    pub(super) fn take(&self, endpoint: usize, is_echoing: bool) -> Option<Single> {
-        let now = Instant::now();
+    pub(super) fn take(&self, endpoint: usize, now: Instant, is_echoing: bool) -> Option<Single> {
         let mut shelf = self.shelves.own(self.worker)?;
         loop {
             let of_endpoint = |idle: &Idle| idle.connection.endpoint == endpoint;
