@@ -2,7 +2,7 @@
 # can't: a C compiler and cmake, which the TLS and compression libraries are built with.
 
 .PHONY: demo demo-stay test storm hang lint bench bench-rivals bench-scale
-.PHONY: idle soak names schemathesis fuzz tools
+.PHONY: idle soak names schemathesis fuzz tools pgo
 CARGO ?= cargo
 
 # The story: two simulated banks, the gateway, a client; ends with 0 if all went as expected.
@@ -46,6 +46,10 @@ bench-rivals: tools
 bench-scale: tools
 	$(CARGO) build --locked --release
 	python3 benches/rivals/scale.py --install $(ARGS)
+
+# The release build, arranged by a profile: target/pgo/corgate. See README, Measured.
+pgo: tools
+	benches/pgo.sh
 
 # p99 of nine banks while the tenth hangs, beside the same without: interleaved rounds, the median.
 hang: tools

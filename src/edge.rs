@@ -30,6 +30,7 @@ mod meters;
 mod metrics;
 pub mod names;
 mod notify;
+mod plug;
 mod reload;
 mod run_dir;
 mod sockets;

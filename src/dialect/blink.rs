@@ -42,13 +42,14 @@ pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
         pass(AUTHORIZATION);
     }
     copy_psu_fields(asked.headers, &mut headers);
-    headers.insert(X_CORAPI_CLIENT_ID, asked.client.clone());
-    headers.insert(X_CORAPI_TARGET_ID, asked.target_id.clone());
-    headers.insert(X_CORRELATION_ID, asked.correlation.header_value().clone());
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(VIA, super::VIA_US);
-    headers.insert(TRACEPARENT, asked.traceparent.clone());
+    // None of these was copied above, so none has to be looked for.
+    headers.append(X_CORAPI_CLIENT_ID, asked.client.clone());
+    headers.append(X_CORAPI_TARGET_ID, asked.target_id.clone());
+    headers.append(X_CORRELATION_ID, asked.correlation.header_value().clone());
+    headers.append(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.append(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.append(VIA, super::VIA_US);
+    headers.append(TRACEPARENT, asked.traceparent.clone());
     for (name, value) in &asked.target.headers {
         headers.insert(name.clone(), value.clone());
     }
@@ -123,6 +124,10 @@ struct TokenAnswer {
 
 fn odd_token_answer(call: Call, answer: &ProviderAnswer) -> Option<Oddity> {
     let is_token_answer = call == Call::Token && answer.status == http::StatusCode::OK;
-    let odd = is_token_answer && serde_json::from_slice::<TokenAnswer>(&answer.body).is_err();
-    odd.then_some(Oddity::TokenAnswer)
+    let reads = |body| {
+        // One look for UTF-8 at all of it costs less than one at each of its strings.
+        let text = std::str::from_utf8(body).ok()?;
+        serde_json::from_str::<TokenAnswer>(text).ok()
+    };
+    (is_token_answer && reads(&answer.body).is_none()).then_some(Oddity::TokenAnswer)
 }

@@ -29,6 +29,7 @@ use super::gateway::{Link, note_bare_answer, refuse_head, serve};
 use super::guard::{Guard, Progress};
 use super::guests::{Stay, seat};
 use super::local::LocalExecutor;
+use super::plug::Plug;
 use super::tls::EdgeSide;
 use super::watch::{End, Goodbye, PARTING, Watch, drive};
 use super::worker::{Handshake, Worker};
@@ -57,7 +58,7 @@ pub(super) async fn serve_plain(worker: Rc<Worker>, socket: TcpStream, from: Soc
     let peer = Peer { fingerprint: None, ended: false, address: from.ip() };
     let link = link(worker, peer, None, Rc::default());
     let limits = link.worker.hub.snapshot.load().table.gateway.limits.clone();
-    serve_http1(link, socket, &limits).await;
+    serve_http1(link, Plug(socket), &limits).await;
 }
 
 /// Serves a TLS connection.
@@ -103,8 +104,8 @@ async fn shake_hands(
     socket: TcpStream,
     config: Arc<rustls::ServerConfig>,
     limits: &EdgeLimits,
-) -> Option<TlsStream<TcpStream>> {
-    let mut handshake = pin!(TlsAcceptor::from(config).accept(socket).into_fallible());
+) -> Option<TlsStream<Plug>> {
+    let mut handshake = pin!(TlsAcceptor::from(config).accept(Plug(socket)).into_fallible());
     let shaken = timeout(limits.handshake_timeout, handshake.as_mut()).await;
     drop(counted);
     if let Ok(Ok(stream)) = shaken {
@@ -116,7 +117,7 @@ async fn shake_hands(
     None
 }
 
-fn describe(stream: &TlsStream<TcpStream>, from: SocketAddr) -> (Peer, Option<&'static str>) {
+fn describe(stream: &TlsStream<Plug>, from: SocketAddr) -> (Peer, Option<&'static str>) {
     let (_, session) = stream.get_ref();
     let leaf = session.peer_certificates().and_then(<[_]>::first);
     let fingerprint = leaf.map(|der| Fingerprint::of_der(der));

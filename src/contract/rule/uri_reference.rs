@@ -5,52 +5,72 @@
 
 use std::net::Ipv6Addr;
 
+use memchr::memchr;
+
+use crate::octets::Octets;
+
+/// `unreserved / sub-delims` (RFC 3986 sections 2.2 and 2.3).
+static PLAIN: Octets = Octets::alphanumeric_and(b"-._~!$&'()*+,;=");
+/// The same, and what parts a name from a password.
+static USERINFO: Octets = Octets::alphanumeric_and(b"-._~!$&'()*+,;=:");
+/// `pchar` (section 3.3) but for percent-encodings, and what parts segments.
+static PATH: Octets = Octets::alphanumeric_and(b"-._~!$&'()*+,;=:@/");
+/// What a query and a fragment are made of (sections 3.4 and 3.5), but for percent-encodings.
+static QUERY: Octets = Octets::alphanumeric_and(b"-._~!$&'()*+,;=:@/?");
+static SCHEME: Octets = Octets::alphanumeric_and(b"+-.");
+
 /// `URI-reference = URI / relative-ref` (RFC 3986 section 4.1). The empty text is one.
 pub(super) fn is_uri_reference(text: &str) -> bool {
-    let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    is_made_of(fragment, |byte| is_pchar(byte) || matches!(byte, b'/' | b'?'))
-        && is_made_of(query, |byte| is_pchar(byte) || matches!(byte, b'/' | b'?'))
+    let (rest, fragment) = cut(text, b'#').unwrap_or((text, ""));
+    let (rest, query) = cut(rest, b'?').unwrap_or((rest, ""));
+    is_made_of(fragment, &QUERY)
+        && is_made_of(query, &QUERY)
         && without_scheme(rest).is_some_and(is_authority_and_path)
+}
+
+/// Parts a text at the first of an ASCII character.
+fn cut(text: &str, mark: u8) -> Option<(&str, &str)> {
+    let at = memchr(mark, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// Takes a scheme off. `None` where a colon stands in the first segment and what is before it is no
 /// scheme: "path-noscheme ; begins with a non-colon segment" (section 4.2).
 fn without_scheme(text: &str) -> Option<&str> {
-    let first_segment = text.split('/').next().unwrap_or_default();
-    let Some((scheme, _)) = first_segment.split_once(':') else { return Some(text) };
+    let Some((scheme, rest)) = cut(text, b':').filter(|(before, _)| !before.contains('/')) else {
+        return Some(text);
+    };
     let shaped = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-    if shaped { text.get(scheme.len() + 1..) } else { None }
+        && SCHEME.has_all(scheme.as_bytes());
+    shaped.then_some(rest)
 }
 
 fn is_authority_and_path(text: &str) -> bool {
     let path = match text.strip_prefix("//") {
         None => text,
         Some(rest) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let slash = memchr(b'/', rest.as_bytes());
+            let (authority, path) = rest.split_at(slash.unwrap_or(rest.len()));
             if !is_authority(authority) {
                 return false;
             }
             path
         }
     };
-    is_made_of(path, |byte| is_pchar(byte) || byte == b'/')
+    is_made_of(path, &PATH)
 }
 
 /// `authority = [ userinfo "@" ] host [ ":" port ]` (section 3.2).
 fn is_authority(text: &str) -> bool {
     let (userinfo, host) = text.rsplit_once('@').unwrap_or(("", text));
-    is_made_of(userinfo, |byte| is_plain(byte) || byte == b':') && is_host_and_port(host)
+    is_made_of(userinfo, &USERINFO) && is_host_and_port(host)
 }
 
 fn is_host_and_port(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         None => {
-            let (name, port) = text.split_once(':').unwrap_or((text, ""));
-            (is_made_of(name, is_plain), port)
+            let (name, port) = cut(text, b':').unwrap_or((text, ""));
+            (is_made_of(name, &PLAIN), port)
         }
         Some(literal) => {
             let Some((address, after)) = literal.split_once(']') else { return false };
@@ -74,39 +94,23 @@ fn is_future_address(text: &str) -> bool {
     !version.is_empty()
         && version.bytes().all(|byte| byte.is_ascii_hexdigit())
         && !address.is_empty()
-        && address.bytes().all(|byte| is_plain(byte) || byte == b':')
+        && USERINFO.has_all(address.as_bytes())
 }
 
 /// Whether every byte is allowed or part of a percent-encoding (section 2.1).
-fn is_made_of(text: &str, is_allowed: impl Fn(u8) -> bool) -> bool {
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let holds = if byte == b'%' {
-            rest.next().is_some_and(|digit| digit.is_ascii_hexdigit())
-                && rest.next().is_some_and(|digit| digit.is_ascii_hexdigit())
-        } else {
-            is_allowed(byte)
-        };
-        if !holds {
-            return false;
+fn is_made_of(text: &str, allowed: &Octets) -> bool {
+    let mut rest = text.as_bytes();
+    loop {
+        match rest.get(allowed.prefix(rest)..) {
+            None | Some([]) => return true,
+            Some([b'%', high, low, after @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                rest = after;
+            }
+            Some(_) => return false,
         }
     }
-    true
-}
-
-/// `pchar`, but for percent-encodings (section 3.3).
-fn is_pchar(byte: u8) -> bool {
-    is_plain(byte) || matches!(byte, b':' | b'@')
-}
-
-/// `unreserved / sub-delims` (sections 2.2 and 2.3).
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'_' | b'~')
-        || matches!(
-            byte,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
-        )
 }
 
 #[cfg(test)]
