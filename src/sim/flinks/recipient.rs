@@ -23,6 +23,11 @@ pub(super) fn answer(path: &str, query: &str) -> Answer {
         "/api/v1/providers" | "/api/v2/providers" => json_answer(200, &json!([provider()])),
         "/accounts" => json_answer(200, &json!({ "accounts": [{ "accountId": "1" }] })),
         path if provider_of(path) == Some(PROVIDER_ID) => json_answer(200, &provider()),
+        path if provider_of(path).is_some() => {
+            let error =
+                json!({ "error": "invalid_request", "error_description": "no such provider" });
+            json_answer(404, &error)
+        }
         _ => message(404, "no such path"),
     }
 }
