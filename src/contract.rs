@@ -15,8 +15,8 @@
 //!   one character. A header with a rule stands at most once.
 //! - **Form bodies**: `properties`, each a string schema, `required`, `additionalProperties`, and
 //!   `oneOf` with a `discriminator`, whose branches are chosen by `mapping`, `const` or `enum`.
-//! - **Answers**: the statuses, and the media types that `Accept` is held against. Ranges (`4XX`) and
-//!   `default` list no status: `strict_statuses` keeps to those that are named.
+//! - **Answers**: the statuses, and the media types that `Accept` is held against. Ranges (`4XX`)
+//!   and `default` list no status: `strict_statuses` keeps to those that are named.
 //! - **Security**: `http` `bearer`, and `mutualTLS`, which every listener with certificates has.
 //! - `pattern` is ECMA-262 without look-around and back references, and as in JSON Schema it is not
 //!   anchored unless it says so.

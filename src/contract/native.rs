@@ -223,9 +223,9 @@ impl NativeRules {
         }
     }
 
-    /// Checks the query's parameters. What has no value counts as left out, but it travels on: where
-    /// that would be against its schema, it is refused. Not so at an authorization endpoint, where
-    /// the one who reads it leaves it out, too (RFC 6749 section 3.1).
+    /// Checks the query's parameters. What has no value counts as left out, but it travels on:
+    /// where that would be against its schema, it is refused. Not so at an authorization endpoint,
+    /// where the one who reads it leaves it out, too (RFC 6749 section 3.1).
     pub fn check_query(&self, query: &Form<'_>, wrong: &mut Vec<Fault>) {
         let Some(rule) = &self.query else { return };
         rule.check(&Json::of_form(query), wrong);
