@@ -68,7 +68,7 @@ names: tools
 	$(CARGO) build --locked --release
 	python3 benches/long/run.py names
 
-# Calls made up from the contracts, against a gateway and simulated banks. Needs schemathesis.
+# Calls made up from the five contracts, against the demo's gateway. Minutes. Needs schemathesis.
 schemathesis: tools
 	$(CARGO) build --locked
 	tests/schemathesis.sh

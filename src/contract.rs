@@ -15,7 +15,8 @@
 //!   one character. A header with a rule stands at most once.
 //! - **Form bodies**: `properties`, each a string schema, `required`, `additionalProperties`, and
 //!   `oneOf` with a `discriminator`, whose branches are chosen by `mapping`, `const` or `enum`.
-//! - **Answers**: the statuses, and the media types that `Accept` is held against.
+//! - **Answers**: the statuses, and the media types that `Accept` is held against. Ranges (`4XX`)
+//!   and `default` list no status: `strict_statuses` keeps to those that are named.
 //! - **Security**: `http` `bearer`, and `mutualTLS`, which every listener with certificates has.
 //! - `pattern` is ECMA-262 without look-around and back references, and as in JSON Schema it is not
 //!   anchored unless it says so.
@@ -142,7 +143,7 @@ pub struct Operation {
     pub head: HeadRules,
     /// The body rules.
     pub body: BodyRules,
-    /// The statuses that the document lists, ascending (for `strict_statuses`).
+    /// The statuses that the document names, ascending (for `strict_statuses`).
     pub statuses: Vec<u16>,
     /// Whether suspended clients and targets may still use it (`x-corgate-open-to-suspended`):
     /// a consent can always be withdrawn.

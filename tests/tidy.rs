@@ -6,6 +6,8 @@
 //! writes them.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a law that can't be read is broken")]
 
+#[path = "tidy/contracts.rs"]
+mod contracts;
 #[path = "tidy/files.rs"]
 mod files;
 #[path = "tidy/floors.rs"]

@@ -223,10 +223,18 @@ impl NativeRules {
         }
     }
 
-    /// Checks the query's parameters.
+    /// Checks the query's parameters. What has no value counts as left out, but it travels on:
+    /// where that would be against its schema, it is refused. Not so at an authorization endpoint,
+    /// where the one who reads it leaves it out, too (RFC 6749 section 3.1).
     pub fn check_query(&self, query: &Form<'_>, wrong: &mut Vec<Fault>) {
-        if let Some(rule) = &self.query {
-            rule.check(&Json::of_form(query), wrong);
+        let Some(rule) = &self.query else { return };
+        rule.check(&Json::of_form(query), wrong);
+        if let Shape::Object(object) = &rule.shape
+            && !self.redirects_errors
+        {
+            let empty = |name: &Name| query.pairs().any(|pair| pair == (&**name, ""));
+            let optional = object.members.iter().filter(|(name, _, must)| !must && empty(name));
+            optional.for_each(|(_, rule, _)| rule.check(&Json::Text(String::new()), wrong));
         }
     }
 

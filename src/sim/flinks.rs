@@ -1,7 +1,10 @@
-//! A simulated Flinks: a token endpoint that takes JSON, and a revocation that ends a connection
-//! (seeds 002 and 004).
+//! A simulated Flinks: a token endpoint that takes JSON, a revocation that ends a connection
+//! (seeds 002 and 004), and what a data recipient asks besides (`recipient`).
 //!
-//! This file decides what Flinks answers. It must not know the gateway, nor bLink.
+//! This file decides what Flinks answers, and which token is good. It must not know the gateway,
+//! nor bLink.
+
+mod recipient;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -79,6 +82,8 @@ struct Books {
     used: HashSet<String>,
     ended: HashSet<usize>,
     connections: usize,
+    /// Tokens of the recipient's own, which belong to no connection.
+    own: HashSet<String>,
     access: HashMap<String, usize>,
     refresh: HashMap<String, usize>,
 }
@@ -90,6 +95,7 @@ impl Books {
             used: HashSet::new(),
             ended: HashSet::new(),
             connections: 0,
+            own: HashSet::new(),
             access: HashMap::new(),
             refresh: HashMap::new(),
         }
@@ -108,9 +114,14 @@ struct Desk {
 
 impl Party for Desk {
     fn answer(&self, request: &Received) -> Reply {
-        match (request.method.as_str(), request.path.as_str()) {
+        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        match (request.method.as_str(), path) {
             ("POST", "/api/v1/token") => self.token(&Parameters::read(request)),
             ("DELETE" | "POST", "/api/v1/revoke") => self.revoke(request),
+            ("GET", path) if recipient::wants_bearer(path) && !self.knows(request) => {
+                message(401, "The access token expired").into()
+            }
+            ("GET", path) => recipient::answer(path, query).into(),
             (_, "/api/v1/token" | "/api/v1/revoke") => message(405, "method").into(),
             _ => message(404, "no such path").into(),
         }
@@ -132,6 +143,9 @@ impl Desk {
             return refuse("invalid_client").into();
         }
         let grant = value("grant_type");
+        if grant == Some("client_credentials") {
+            return self.own_token().into();
+        }
         let name = if grant == Some("refresh_token") { "refresh_token" } else { "code" };
         let Some(text) = value(name) else { return refuse("invalid_request").into() };
         if let Some(mischief) = Mischief::parse(text) {
@@ -145,6 +159,21 @@ impl Desk {
             Some("refresh_token") => self.refresh(text).into(),
             _ => refuse("unsupported_grant_type").into(),
         }
+    }
+
+    /// "Get an access token by passing your client credentials to the /Token endpoint" (seed).
+    fn own_token(&self) -> Answer {
+        let mut books = lock(&self.books);
+        let access = books.mint.next("own");
+        books.own.insert(access.clone());
+        tokens(&access, None)
+    }
+
+    /// Whether the Bearer token is good.
+    fn knows(&self, request: &Received) -> bool {
+        let bearer = request.header("Authorization").and_then(|text| text.strip_prefix("Bearer "));
+        let books = lock(&self.books);
+        bearer.is_some_and(|it| books.own.contains(it) || books.live(&books.access, it).is_some())
     }
 
     fn exchange(&self, code: &str) -> Answer {

@@ -256,6 +256,20 @@ fn providers_and_revocation_want_a_bearer_token() {
 }
 
 #[test]
+fn an_empty_query_parameter_is_held_to_its_schema_where_it_is_forwarded() {
+    let stage = stage();
+    for path in ["/api/v2/providers?country=", "/api/v2/providers?country"] {
+        stage.refuses_oauth(&bearer("GET", path), 400, "invalid_request", "parameter_malformed");
+    }
+    stage.refuses(&bearer("GET", "/accounts?limit=&offset=1"), 400, "parameter_malformed");
+    // A schema that lets nothing be a value is kept by it.
+    stage.passes(&bearer("GET", "/accounts?offset="), said(200, r#"{"accounts":[]}"#));
+    // RFC 6749 section 3.1: there, it counts as left out.
+    let done = said(302, "").with("Location", "https://example.com/callback?code=1");
+    stage.passes(&authorize(&format!("{}&prompt=", AUTHORIZE.replace("=1000", "="))), done);
+}
+
+#[test]
 fn data_access_is_refused_in_fdx() {
     let stage = stage();
     let ask = bearer("GET", "/accounts?limit=10").with("ob-correlation-id", "ob-1");

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::story::{FJORD, HARBOUR, LEDGER, MAPLE, VIGNE};
+use super::story::{FJORD, HARBOUR, LEDGER, MAPLE, VIGNE, VIGNE_API};
 use crate::cli::Failure;
 use crate::sim::flinks::{Flinks, FlinksConfig};
 use crate::sim::konsentus::{Konsentus, KonsentusConfig, STUB_BASIC};
@@ -83,6 +83,15 @@ tls = {{ server_name = "vigne.bank.test" }}
 client_id = "oxlin-hub"
 client_secret = "${{file:vigne.secret}}"
 username = "profile"
+
+# The same system, for calls in its own words.
+[[target]]
+id = "{VIGNE_API}"
+name = "Vigne Bank (Oxlin's API)"
+upstream = "https://127.0.0.1:{vigne}"
+base_path = "/v2.1"
+allow_private_addresses = true
+tls = {{ server_name = "vigne.bank.test" }}
 "#
         )
     }

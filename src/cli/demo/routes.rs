@@ -2,7 +2,9 @@
 //!
 //! This file decides what the demo's gateway is told. It must not know who listens.
 
-use super::story::{ALPINE, BASE_PATH, GHOST, LAKESIDE, LEDGER, PENSION, PIGGY};
+use super::story::{
+    ALPINE, BASE_PATH, FJORD, GHOST, LAKESIDE, LEDGER, MAPLE, PENSION, PIGGY, VIGNE, VIGNE_API,
+};
 use crate::ids::Fingerprint;
 
 /// The ports of loopback that the table names.
@@ -47,6 +49,33 @@ path = "access.log"
 [[api]]
 contract = "blink-fi"
 base_path = "{BASE_PATH}"
+
+# What the clients of SIX's hub call: the same banks, by another header set.
+[[api]]
+contract = "blink-six"
+base_path = "/six{BASE_PATH}"
+
+# The systems behind three of the banks, as they are: nothing is translated.
+[[api]]
+contract = "flinks"
+base_path = "/flinks"
+target = "{MAPLE}"
+
+[[api]]
+contract = "konsentus"
+base_path = "/konsentus"
+target = "{FJORD}"
+
+# Oxlin has several hosts, and is mounted once for each.
+[[api]]
+contract = "oxlin"
+base_path = "/oxlin/auth"
+target = "{VIGNE}"
+
+[[api]]
+contract = "oxlin"
+base_path = "/oxlin/api"
+target = "{VIGNE_API}"
 "#
     )
 }
@@ -58,6 +87,13 @@ fn client(entry: &ClientEntry) -> String {
         PENSION => ("Pension app", ALPINE, r#"{ rate = "50/s", burst = 100 }"#),
         _ => ("", "*", r#"{ rate = "1/s" }"#),
     };
+    // Flinks redirects errors of an authorization to these alone.
+    let native = match entry.id {
+        LEDGER => {
+            "redirect_uris = [\"https://app.example/cb\"]\nnative_client_ids = [\"dc-hub\"]\n"
+        }
+        _ => "",
+    };
     let ClientEntry { id, fingerprint } = entry;
     format!(
         r#"
@@ -67,7 +103,7 @@ name = "{name}"
 certificates = ["{fingerprint}"]
 targets = ["{targets}"]
 limit = {limit}
-"#
+{native}"#
     )
 }
 

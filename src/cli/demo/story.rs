@@ -35,6 +35,8 @@ pub(super) const MAPLE: &str = "IIDX00005";
 pub(super) const FJORD: &str = "IIDX00006";
 /// Vigne Bank: it is behind Oxlin.
 pub(super) const VIGNE: &str = "IIDX00007";
+/// Vigne Bank's API, for who speaks Oxlin's own language.
+pub(super) const VIGNE_API: &str = "IIDX00008";
 
 /// Where the contract is mounted.
 pub(super) const BASE_PATH: &str = "/consent-flow/v2";

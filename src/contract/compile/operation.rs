@@ -157,7 +157,8 @@ pub(super) fn build_head(
 }
 
 /// The statuses, ascending, and every media type that an answer can have: an operation whose
-/// success has no content still answers its errors in one.
+/// success has no content still answers its errors in one. Ranges and `default` say how an answer
+/// looks; they list no status, so that `strict_statuses` keeps to those that are named.
 pub(super) fn read_responses<'d>(
     compiler: &mut Compiler<'d>,
     fields: &Fields<'d>,
@@ -173,8 +174,9 @@ pub(super) fn read_responses<'d>(
             Ok(number) if (100..600).contains(&number) && status.len() == 3 => {
                 statuses.push(number);
             }
+            Err(_) if RANGES.contains(&status) => {}
             Ok(_) | Err(_) => {
-                let message = "not supported yet: `default` and ranges; three digits";
+                let message = "must be three digits, a range such as `4XX`, or `default`";
                 compiler.error(&response.pointer, message);
             }
         }
@@ -183,6 +185,9 @@ pub(super) fn read_responses<'d>(
     statuses.sort_unstable();
     (statuses, offered, carried)
 }
+
+/// What a document can say instead of a status (OpenAPI 3.1 section 4.8.16).
+const RANGES: [&str; 6] = ["1XX", "2XX", "3XX", "4XX", "5XX", "default"];
 
 /// Schemas of an answer are for people: what a bank answers is passed on as it is. Its headers are
 /// named in `carried`; only native operations make something of them.

@@ -22,7 +22,7 @@ pub(in crate::routes) static API: Section = Section {
             &["refuse", "forward"],
             "What happens to `Authorization` where the contract does not ask for it.",
         ),
-        Row::flag("strict_statuses", "Keep to the statuses that the contract lists."),
+        Row::flag("strict_statuses", "Keep to the statuses that the contract names by number."),
         Row::flag(
             "validate_token_response",
             "Refuse a 200 token answer without `access_token` and `token_type`.",
