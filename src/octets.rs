@@ -5,11 +5,11 @@
 
 /// A set of octets.
 #[derive(Debug)]
-pub(crate) struct Octets([bool; 256]);
+pub struct Octets([bool; 256]);
 
 impl Octets {
     /// Letters and digits of ASCII, and these.
-    pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
+    pub const fn alphanumeric_and(others: &[u8]) -> Self {
         let mut set = Self::of(others);
         let mut octet = 0_u8;
         while octet < 128 {
@@ -22,7 +22,7 @@ impl Octets {
     }
 
     /// These alone.
-    pub(crate) const fn of(octets: &[u8]) -> Self {
+    pub const fn of(octets: &[u8]) -> Self {
         let mut set = Self([false; 256]);
         let mut rest = octets;
         while let [first, more @ ..] = rest {
@@ -33,7 +33,7 @@ impl Octets {
     }
 
     /// All others.
-    pub(crate) const fn all_but(octets: &[u8]) -> Self {
+    pub const fn all_but(octets: &[u8]) -> Self {
         let others = Self::of(octets);
         let mut set = Self([false; 256]);
         let mut octet = 0_u8;
@@ -55,18 +55,18 @@ impl Octets {
 
     /// Whether an octet is of it.
     #[expect(clippy::indexing_slicing, reason = "every octet is an index into 256 entries")]
-    pub(crate) const fn has(&self, octet: u8) -> bool {
+    pub const fn has(&self, octet: u8) -> bool {
         self.0[octet as usize]
     }
 
     /// Whether all of a text is of it. The empty text is.
-    pub(crate) fn has_all(&self, text: &[u8]) -> bool {
+    pub fn has_all(&self, text: &[u8]) -> bool {
         // Not stopped early: nearly every text is good, and a loop without a way out is cheaper.
         text.iter().fold(true, |all, octet| all & self.has(*octet))
     }
 
     /// How many octets at the start of a text are of it.
-    pub(crate) fn prefix(&self, text: &[u8]) -> usize {
+    pub fn prefix(&self, text: &[u8]) -> usize {
         let mut length = 0;
         // Eight at once, where it goes on that far.
         while let Some(octets) = text.get(length..).and_then(<[u8]>::first_chunk::<8>) {
@@ -81,11 +81,11 @@ impl Octets {
 }
 
 /// `tchar` (RFC 9110 section 5.6.2): what a token is made of.
-pub(crate) static TCHAR: Octets = Octets::alphanumeric_and(b"!#$%&'*+-.^_`|~");
+pub static TCHAR: Octets = Octets::alphanumeric_and(b"!#$%&'*+-.^_`|~");
 
 /// How many octets at the start of a text can stand in a field's value: `field-vchar`, space and
 /// tab (RFC 9110 section 5.5), so no control character. Eight are looked at at once.
-pub(crate) fn field_prefix(text: &[u8]) -> usize {
+pub fn field_prefix(text: &[u8]) -> usize {
     let mut length = 0;
     while let Some(word) = text.get(length..).and_then(<[u8]>::first_chunk) {
         let controls = controls(u64::from_le_bytes(*word));
@@ -138,7 +138,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_fields_value_ends_at_the_first_control_character(
-            text in vec(prop_oneof![9 => 0x20_u8..0x7f, 1 => any::<u8>(), 1 => 0x7d_u8..0x83], 0..40),
+            text in vec(prop_oneof![9 => 0x20_u8..0x7f, 1 => any::<u8>(), 1 => 0x7d_u8..0x83],
+                0..40),
         ) {
             let is_end = |octet: &u8| octet.is_ascii_control() && *octet != b'\t';
             let end = text.iter().position(is_end).unwrap_or(text.len());
