@@ -144,6 +144,9 @@ impl AnswerReader {
         if head_bytes > ANSWER_HEAD_BYTES_MAX {
             return Err(Fault::ResponseTooLarge);
         }
+        if has_bare_line_feed(bytes.get(..head_bytes).unwrap_or_default()) {
+            return Err(Fault::ResponseMalformed("line end"));
+        }
         let head = Head::of(&response)?;
         bytes.advance(head_bytes);
         self.searched = 0;
@@ -208,6 +211,17 @@ impl Head {
         let Self { status, headers, persistent, length: _ } = self;
         Received { status, headers, body, reusable: persistent }
     }
+}
+
+/// Whether a line of a head ends in LF alone. The library takes that for an end, others take it for
+/// part of a field, and so the head could be read in two ways (RFC 9112 section 2.2 leaves it
+/// open). No early stop: a head is looked at in steps of many bytes, which costs less.
+fn has_bare_line_feed(head: &[u8]) -> bool {
+    let behind = head.get(1..).unwrap_or_default();
+    let bare = head.iter().zip(behind).fold(0, |bare, (before, byte)| {
+        bare | (u8::from(*byte == b'\n') & u8::from(*before != b'\r'))
+    });
+    bare != 0 || head.first() == Some(&b'\n')
 }
 
 /// The fields that frame a message.
