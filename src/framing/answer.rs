@@ -144,7 +144,7 @@ impl AnswerReader {
         if head_bytes > ANSWER_HEAD_BYTES_MAX {
             return Err(Fault::ResponseTooLarge);
         }
-        if has_bare_line_feed(bytes.get(..head_bytes).unwrap_or_default()) {
+        if !has_good_lines(bytes.get(..head_bytes).unwrap_or_default(), response.headers) {
             return Err(Fault::ResponseMalformed("line end"));
         }
         let head = Head::of(&response)?;
@@ -213,15 +213,15 @@ impl Head {
     }
 }
 
-/// Whether a line of a head ends in LF alone. The library takes that for an end, others take it for
-/// part of a field, and so the head could be read in two ways (RFC 9112 section 2.2 leaves it
-/// open). No early stop: a head is looked at in steps of many bytes, which costs less.
-fn has_bare_line_feed(head: &[u8]) -> bool {
-    let behind = head.get(1..).unwrap_or_default();
-    let bare = head.iter().zip(behind).fold(0, |bare, (before, byte)| {
-        bare | (u8::from(*byte == b'\n') & u8::from(*before != b'\r'))
-    });
-    bare != 0 || head.first() == Some(&b'\n')
+/// Whether every line of a head ends in CR LF, and nothing comes before its first. The library
+/// takes LF alone for an end, others take it for part of a field, and so the head could be read in
+/// two ways (RFC 9112 section 2.2 leaves it open). Where a field begins, the line before it ends.
+fn has_good_lines(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
+    let begins_well = |field: &httparse::Header<'_>| {
+        let begin = field.name.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
+        head.get(..begin).is_some_and(|before| before.ends_with(b"\r\n"))
+    };
+    head.starts_with(b"HTTP") && head.ends_with(b"\r\n\r\n") && fields.iter().all(begins_well)
 }
 
 /// The fields that frame a message.

@@ -127,7 +127,10 @@ fn a_line_of_a_head_that_ends_in_a_bare_line_feed_is_refused() {
         assert!(malformed(&bare), "{bare:?}");
     }
     assert!(malformed(&good.replace('\r', "")));
-    assert!(malformed("\nHTTP/1.1 204 No Content\r\n\r\n"));
+    for before in ["\n", "\r\n", "\r\n\n"] {
+        assert!(malformed(&format!("{before}HTTP/1.1 204 No Content\r\n\r\n")), "{before:?}");
+    }
+    assert!(malformed("HTTP/1.1 204 No Content\n\r\n"));
     // What ends in LF LF is not waited for.
     let mut reader = AnswerReader::new(MAX);
     let dripped = reader.read(&mut BytesMut::from("HTTP/1.1 200 OK\nContent-Length: 1\n\n"));
