@@ -2,7 +2,7 @@
 # can't: a C compiler and cmake, which the TLS and compression libraries are built with.
 
 .PHONY: demo demo-stay test storm hang lint bench bench-rivals bench-scale
-.PHONY: idle soak names schemathesis fuzz tools pgo
+.PHONY: idle soak names schemathesis fuzz seeds tools pgo
 CARGO ?= cargo
 
 # The story: two simulated banks, the gateway, a client; ends with 0 if all went as expected.
@@ -80,6 +80,15 @@ fuzz:
 	cd tests/fuzz && for target in $$(ls seeds); do mkdir -p corpus/$$target; \
 	  $(CARGO) +nightly fuzz run --fuzz-dir . --sanitizer none $$target corpus/$$target \
 	    seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+# Builds every fuzz target and runs it once over its seeds: no fuzzing, but they compile and their
+# promises hold. The stable toolchain is enough; the fuzzer's library is C++.
+seeds: tools
+	@if command -v $${CXX:-c++} >/dev/null; then \
+	  cd tests/fuzz && $(CARGO) build --locked --bins && for target in $$(ls seeds); do \
+	    said=$$(target/debug/$$target seeds/$$target/* 2>&1) || { echo "$$said"; exit 1; }; \
+	  done && echo "the seeds of $$(ls seeds | wc -l) fuzz targets hold"; \
+	else echo "no C++ compiler: the fuzz targets were not built"; fi
 
 tools:
 	@missing=""; \

@@ -37,6 +37,7 @@ mod sockets;
 mod standing;
 mod successor;
 mod tls;
+mod untaken;
 mod watch;
 mod worker;
 

@@ -324,3 +324,6 @@ fn moment(entropy: &mut impl Entropy, route: &Route) -> Option<Moment> {
         Moment { unix_seconds: entropy.unix_seconds(), nonce }
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod fields;
+pub mod records;
 pub mod request;
 
 use crate::fault::Fault;

@@ -59,33 +59,39 @@ pub struct Route {
     /// Its addresses, and those of its authorization server.
     endpoints: [Arc<Endpoints>; 2],
     /// Calls to it at once.
-    pub places: Arc<Places>,
+    pub places: Places,
     /// What became of its calls.
     pub tally: Arc<Tally>,
 }
 
 /// A bounded number of places, none of which is waited for: a full bank sheds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Places {
-    taken: AtomicU32,
+    /// Shared with the entries before: their calls are at the same bank.
+    taken: Arc<AtomicU32>,
     places_max: u32,
 }
 
 /// One taken place; given back when dropped.
 #[derive(Debug)]
-pub struct Place(Arc<Places>);
+pub struct Place(Arc<AtomicU32>);
 
 impl Places {
-    /// So many free places.
-    pub const fn new(places_max: u32) -> Self {
-        Self { taken: AtomicU32::new(0), places_max }
+    /// So many places, all of them free.
+    fn new(places_max: u32) -> Self {
+        Self { taken: Arc::default(), places_max }
+    }
+
+    /// As many as `places_max` now; those that are taken stay so, also where they are more.
+    fn resized(&self, places_max: u32) -> Self {
+        Self { taken: self.taken.clone(), places_max }
     }
 
     /// Takes one, if one is free.
-    pub fn take(self: &Arc<Self>) -> Option<Place> {
+    pub fn take(&self) -> Option<Place> {
         let next = |taken: u32| (taken < self.places_max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
-        Some(Place(self.clone()))
+        Some(Place(self.taken.clone()))
     }
 
     /// How many are taken.
@@ -96,7 +102,7 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -215,7 +221,7 @@ impl Route {
                 && old.target.auth_upstream == target.auth_upstream
         });
         let same_rule = same_place.filter(|old| old.target.breaker == target.breaker);
-        let places = old.filter(|old| old.target.concurrency == target.concurrency);
+        let places_max = target.concurrency.get();
         Arc::new(Self {
             target: target.clone(),
             wire_id: wire_id(target.id.as_str()),
@@ -238,10 +244,8 @@ impl Route {
                 let new = || Arc::new(Endpoints::new(count, target.breaker));
                 same_rule.map_or_else(new, |old| old.endpoints(host).clone())
             }),
-            places: places.map_or_else(
-                || Arc::new(Places::new(target.concurrency.get())),
-                |old| old.places.clone(),
-            ),
+            places: old
+                .map_or_else(|| Places::new(places_max), |old| old.places.resized(places_max)),
             tally: old.map_or_else(Arc::default, |old| old.tally.clone()),
         })
     }
@@ -264,6 +268,32 @@ mod tests {
         let sources = MemorySources::default().file("routes.toml", &text);
         let loaded = load("routes.toml".as_ref(), &sources);
         loaded.unwrap_or_else(|report| panic!("{report}")).table
+    }
+
+    #[test]
+    fn calls_under_way_count_for_a_limit_that_was_changed_meanwhile() {
+        let of = |concurrency: u32, before: Option<&Snapshot>| {
+            let lines = format!("concurrency = {concurrency}");
+            Snapshot::build(table("'https://a.example'", &lines), before)
+        };
+        let places = |snapshot: &Snapshot| snapshot.route("T").unwrap().places.clone();
+        let before = of(3, None);
+        let mut under_way: Vec<_> = (0..3).map(|_| places(&before).take().unwrap()).collect();
+        let lowered = of(2, Some(&before));
+        assert!(places(&lowered).take().is_none(), "three are under way, two may be");
+        under_way.pop();
+        assert!(places(&lowered).take().is_none(), "two are, and two may be");
+        under_way.pop();
+        under_way.push(places(&lowered).take().unwrap());
+        let raised = of(4, Some(&lowered));
+        under_way.extend((0..2).map(|_| places(&raised).take().unwrap()));
+        assert!(places(&raised).take().is_none(), "four are under way");
+        // A bank that moved is called by the same hub, within the same limit.
+        let moved = table("'https://b.example'", "concurrency = 4");
+        let moved = Snapshot::build(moved, Some(&raised));
+        assert_eq!(places(&moved).taken(), 4);
+        drop(under_way);
+        assert_eq!([&before, &lowered, &raised, &moved].map(|each| places(each).taken()), [0; 4]);
     }
 
     #[test]

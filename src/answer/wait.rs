@@ -60,4 +60,18 @@ mod tests {
             assert_eq!(wait(bad, Some(date), Some(0)), None, "{bad}");
         }
     }
+
+    #[test]
+    fn a_clock_that_jumps_moves_no_wait_but_that_of_a_date_without_its_own() {
+        let (date, minute_later) =
+            ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:37 GMT");
+        let clock = 784_111_777;
+        for jumped in [clock, clock - 86_400, clock + 3_600] {
+            assert_eq!(wait("60", None, Some(jumped)), Some(60));
+            assert_eq!(wait(minute_later, Some(date), Some(jumped)), Some(60));
+        }
+        // Capped by whoever learns it (`retry_after_max`), and counted by `Instant` from then on.
+        assert_eq!(wait(minute_later, None, Some(clock - 86_400)), Some(86_460));
+        assert_eq!(wait(minute_later, None, Some(clock + 3_600)), None);
+    }
 }

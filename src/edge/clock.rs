@@ -50,4 +50,15 @@ mod tests {
         assert_eq!(text(1_767_323_045_999), "2026-01-02T03:04:05.999Z");
         assert_eq!(text(1_767_323_046_000), "2026-01-02T03:04:06.000Z");
     }
+
+    #[test]
+    fn a_stamp_follows_a_clock_that_jumps() {
+        let stamp = Stamp::default();
+        let text = |seconds| stamp.at(Duration::from_secs(seconds), str::to_owned);
+        let now = 1_767_323_045;
+        assert_eq!(text(now), "2026-01-02T03:04:05.000Z");
+        assert_eq!(text(now - 86_400), "2026-01-01T03:04:05.000Z");
+        assert_eq!(text(now + 3_600), "2026-01-02T04:04:05.000Z");
+        assert_eq!(text(now), "2026-01-02T03:04:05.000Z");
+    }
 }

@@ -50,6 +50,16 @@ impl Commons {
     }
 }
 
+impl Drop for Shelves {
+    /// The bank is not in the table any more.
+    fn drop(&mut self) {
+        for shelf in &mut self.shelves {
+            let shelf = shelf.get_mut().unwrap_or_else(PoisonError::into_inner);
+            shelf.iter_mut().for_each(Idle::take_leave);
+        }
+    }
+}
+
 impl Shelves {
     /// A worker's own shelf. Others only ever look in when they find it free.
     pub(super) fn own(&self, worker: usize) -> Option<MutexGuard<'_, Vec<Idle>>> {

@@ -31,6 +31,7 @@ use super::guests::{Stay, seat};
 use super::local::LocalExecutor;
 use super::plug::Plug;
 use super::tls::EdgeSide;
+use super::untaken::Untaken;
 use super::watch::{End, Goodbye, PARTING, Watch, drive};
 use super::worker::{Handshake, Worker};
 use crate::callers::Peer;
@@ -130,9 +131,10 @@ fn describe(stream: &TlsStream<Plug>, from: SocketAddr) -> (Peer, Option<&'stati
 }
 
 fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>, stay: Rc<Stay>) -> Rc<Link> {
-    let (age_max, body_timeout) = {
+    let (age_max, body_timeout, untaken) = {
         let limits = &worker.hub.snapshot.load().table.gateway.limits;
-        (limits.connection_age_max, limits.body_timeout)
+        let untaken = Untaken::new(limits.h2_untaken_bytes_max);
+        (limits.connection_age_max, limits.body_timeout, untaken)
     };
     let opened = Instant::now();
     Rc::new(Link {
@@ -146,6 +148,7 @@ fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>, stay: Rc<Stay
         body_timeout,
         progress: Progress::new(opened),
         resets: std::cell::Cell::new(0),
+        untaken,
     })
 }
 
@@ -272,6 +275,10 @@ where
             if link.resets.get() > resets_max {
                 // Rapid reset (CVE-2023-44487): whoever opens streams to close them is shown out.
                 link.progress.cut(Cut::Resets);
+                return Poll::Ready(());
+            }
+            if link.untaken.is_too_much() {
+                link.progress.cut(Cut::Held);
                 return Poll::Ready(());
             }
             polled

@@ -11,6 +11,8 @@ pub(super) enum Cut {
     Resets,
     /// Answers that it does not take.
     Untaken,
+    /// More of such answers than it may hold.
+    Held,
 }
 
 impl Cut {
@@ -20,6 +22,7 @@ impl Cut {
             Self::Frames => "frames",
             Self::Resets => "resets",
             Self::Untaken => "untaken",
+            Self::Held => "held",
         }
     }
 }

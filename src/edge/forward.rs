@@ -126,6 +126,8 @@ pub(super) struct Forwarder {
     /// The keys are the table's own, so a fast hash is safe for them.
     banks: RefCell<HashMap<BankKey, Rc<Bank>, foldhash::fast::RandomState>>,
     looks: Looks,
+    /// Held by each task that drives a connection, too.
+    driving: Rc<()>,
 }
 
 /// The [`Banks`] of one exchange.
@@ -144,8 +146,8 @@ impl Forwarder {
         commons: Arc<Commons>,
         worker: usize,
     ) -> Self {
-        let banks = RefCell::default();
-        Self { configs, tokens, flights, commons, worker, banks, looks: Looks::default() }
+        let (banks, looks, driving) = (RefCell::default(), Looks::default(), Rc::new(()));
+        Self { configs, tokens, flights, commons, worker, banks, looks, driving }
     }
 
     fn bank(&self, route: &Arc<Route>, host: Host) -> Rc<Bank> {
@@ -159,7 +161,8 @@ impl Forwarder {
         let (idle_max, idle) = (target.idle_connections_max, target.timeouts.idle);
         let pool = Rc::new(Pool::new(shelves, worker, idle_max, idle));
         let (configs, commons) = (self.configs.clone(), self.commons.clone());
-        let dialer = Rc::new(Dialer::new(route.clone(), host, configs, commons));
+        let driving = Rc::downgrade(&self.driving);
+        let dialer = Rc::new(Dialer::new(route.clone(), host, configs, commons, driving));
         let exchange = Exchange::new(route.clone(), host, dialer.clone(), pool.clone());
         let stack = ServiceBuilder::new()
             .layer(ShedLayer::new(route.places.clone()))
@@ -168,6 +171,16 @@ impl Forwarder {
             .service(exchange.clone());
         let stack = RefCell::new(stack);
         Rc::new(Bank { route: route.clone(), host, exchange, stack, dialer, pool })
+    }
+
+    /// Gives all connections up. Those in HTTP/2 are closed by the tasks that drive them.
+    pub(super) fn close(&self) {
+        self.banks.borrow_mut().drain().for_each(|(_, bank)| bank.pool.close());
+    }
+
+    /// Whether a connection is still driven.
+    pub(super) fn is_driving(&self) -> bool {
+        Rc::strong_count(&self.driving) > 1
     }
 
     /// Closes what was idle too long or leads to where a name does not any more, and forgets banks

@@ -21,6 +21,7 @@ use super::forward::{Fate, Way};
 use super::guard::Progress;
 use super::guests::Stay;
 use super::hub::Stage;
+use super::untaken::Untaken;
 use super::worker::{Unfinished, Worker};
 use crate::answer::{Answer, Manner};
 use crate::callers::Peer;
@@ -44,6 +45,8 @@ pub(super) struct Link {
     pub(super) progress: Rc<Progress>,
     /// HTTP/2 streams that their peer reset before the answer.
     pub(super) resets: std::cell::Cell<u32>,
+    /// Large answers over HTTP/2.
+    pub(super) untaken: Untaken,
 }
 
 /// Random bits from the worker's own generator, and the system's time.
@@ -154,6 +157,8 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         // hyper drops a body that answers HEAD in HTTP/1.1 alone; in HTTP/2 it would break the
         // stream (RFC 9110 section 9.3.2).
         answer.body = Bytes::new();
+    } else {
+        answer.body = link.untaken.hold(answer.body);
     }
     drop(entry);
     into_response(answer)

@@ -32,7 +32,8 @@ const TICK: Duration = Duration::from_millis(200);
 const FORGET_TICKS: u32 = 300;
 /// How long accepting rests when the process has no descriptors left: no spin, no lost listener.
 const ACCEPT_REST: Duration = Duration::from_millis(20);
-/// How long a listener that closes waits for handshakes of TCP that have begun.
+/// How long a listener that closes waits for handshakes of TCP that have begun, and a worker for
+/// its banks to take its leave.
 const CLOSING: Duration = Duration::from_millis(100);
 /// How often a leaving worker looks whether it is done.
 const LEAVE_TICK: Duration = Duration::from_millis(10);
@@ -183,6 +184,12 @@ impl Worker {
         while self.is_busy() && self.hub.stage() != Stage::Over {
             sleep(LEAVE_TICK).await;
             self.log.flush();
+        }
+        // Banks are told, too.
+        self.forwarder.close();
+        let end = tokio::time::Instant::now() + CLOSING;
+        while self.forwarder.is_driving() && tokio::time::Instant::now() < end {
+            sleep(LEAVE_TICK).await;
         }
     }
 

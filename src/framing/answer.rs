@@ -144,6 +144,9 @@ impl AnswerReader {
         if head_bytes > ANSWER_HEAD_BYTES_MAX {
             return Err(Fault::ResponseTooLarge);
         }
+        if !has_good_lines(bytes.get(..head_bytes).unwrap_or_default(), response.headers) {
+            return Err(Fault::ResponseMalformed("line end"));
+        }
         let head = Head::of(&response)?;
         bytes.advance(head_bytes);
         self.searched = 0;
@@ -208,6 +211,17 @@ impl Head {
         let Self { status, headers, persistent, length: _ } = self;
         Received { status, headers, body, reusable: persistent }
     }
+}
+
+/// Whether every line of a head ends in CR LF, and nothing comes before its first. The library
+/// takes LF alone for an end, others take it for part of a field, and so the head could be read in
+/// two ways (RFC 9112 section 2.2 leaves it open). Where a field begins, the line before it ends.
+fn has_good_lines(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
+    let begins_well = |field: &httparse::Header<'_>| {
+        let begin = field.name.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
+        head.get(..begin).is_some_and(|before| before.ends_with(b"\r\n"))
+    };
+    head.starts_with(b"HTTP") && head.ends_with(b"\r\n\r\n") && fields.iter().all(begins_well)
 }
 
 /// The fields that frame a message.

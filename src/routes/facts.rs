@@ -154,6 +154,7 @@ impl Facts {
             h2_streams_max,
             h2_resets_max,
             h2_frames_max,
+            h2_untaken_bytes_max,
         } = limits;
         for (key, time) in [
             ("handshake_timeout", handshake_timeout),
@@ -173,6 +174,7 @@ impl Facts {
             ("connections_max", connections_max),
             ("connections_per_address_max", connections_per_address_max),
             ("handshakes_max", handshakes_max),
+            ("h2_untaken_bytes_max", h2_untaken_bytes_max),
         ] {
             self.show(&format!("limits.{key}"), size);
         }

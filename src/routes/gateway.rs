@@ -230,6 +230,7 @@ fn read_limits(section: &Reader<'_>) -> EdgeLimits {
         h2_streams_max: small("h2_streams_max"),
         h2_resets_max: small("h2_resets_max"),
         h2_frames_max: small("h2_frames_max"),
+        h2_untaken_bytes_max: size("h2_untaken_bytes_max"),
     };
     if let Some(limits) = limits.filter(|_| read.uri_bytes_max > read.head_bytes_max) {
         let what = "`uri_bytes_max` is more than `head_bytes_max`, which holds it";

@@ -213,3 +213,20 @@ fn answers_that_a_closed_window_holds() {
         siege.counts(UNTAKEN, 1);
     });
 }
+
+#[test]
+fn large_answers_beyond_what_a_connection_may_hold_cut_it_at_once() {
+    // Long enough that it is not the time that cuts.
+    let limits = "answer_timeout = \"5m\"\nh2_untaken_bytes_max = 8388608";
+    let target = "response_bytes_max = 8388608\nconcurrency = 200";
+    let siege = Siege::start(Setup::new().limits(limits).target(target));
+    siege.withstands(|| {
+        let mut frames = siege.frames();
+        frames.send(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+        for number in 0..6 {
+            frames.ask(2 * number + 1, &Ask::magic("sim-huge-body"));
+        }
+        frames.ends();
+        siege.counts("corgate_connections_cut_total{kind=\"held\"}", 1);
+    });
+}

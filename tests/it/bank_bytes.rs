@@ -18,7 +18,12 @@ struct Raw {
 
 impl Raw {
     fn start(says: impl Into<Vec<u8>>) -> Self {
-        let says = says.into();
+        Self::start_with(vec![says.into()])
+    }
+
+    /// One that writes so many answers, one for each request of a connection, before it closes.
+    /// `{id}` in them is the request's correlation id.
+    fn start_with(says: Vec<Vec<u8>>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let heard = Arc::new(AtomicUsize::new(0));
@@ -26,9 +31,10 @@ impl Raw {
         // It ends with the process; nothing waits for it.
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                if read_request(&mut stream) {
+                for answer in &says {
+                    let Some(id) = read_request(&mut stream) else { break };
                     count.fetch_add(1, Ordering::SeqCst);
-                    let _ = stream.write_all(&says);
+                    let _ = stream.write_all(&with_id(answer, &id));
                 }
             }
         });
@@ -46,23 +52,38 @@ impl Raw {
     }
 }
 
-/// Whether a whole request came: its head, and as many bytes as that declares.
-fn read_request(stream: &mut TcpStream) -> bool {
+/// Waits for a whole request, and gives its correlation id.
+fn read_request(stream: &mut TcpStream) -> Option<String> {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
     loop {
-        if let Some(end) = memchr::memmem::find(&bytes, b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-            let length = head.split_once("content-length: ").map_or("0", |(_, rest)| rest);
-            let length: usize = length.lines().next().unwrap().trim().parse().unwrap();
-            if bytes.len() >= end + 4 + length {
-                return true;
-            }
+        if let Some(id) = whole_request(&bytes) {
+            return Some(id);
         }
         match stream.read(&mut piece) {
-            Ok(0) | Err(_) => return false,
+            Ok(0) | Err(_) => return None,
             Ok(count) => bytes.extend_from_slice(&piece[..count]),
         }
+    }
+}
+
+/// The correlation id of a request that is whole: its head, and as many bytes as that declares.
+pub(crate) fn whole_request(bytes: &[u8]) -> Option<String> {
+    let end = memchr::memmem::find(bytes, b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let field = |wanted: &str| {
+        let fields = head.lines().filter_map(|line| line.split_once(": "));
+        let mut values = fields.filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        values.next().map(|(_, value)| value.to_owned())
+    };
+    let length: usize = field("content-length").map_or(0, |length| length.parse().unwrap());
+    (bytes.len() >= end + 4 + length).then(|| field("x-correlation-id").unwrap_or_default())
+}
+
+fn with_id(answer: &[u8], id: &str) -> Vec<u8> {
+    match memchr::memmem::find(answer, b"{id}") {
+        Some(at) => [&answer[..at], id.as_bytes(), &answer[at + 4..]].concat(),
+        None => answer.to_vec(),
     }
 }
 
@@ -94,6 +115,13 @@ refused_bytes! {
     a_status_above_599: "HTTP/1.1 777 High\r\nContent-Length: 2\r\n\r\n{}" => response_malformed;
     a_field_without_a_colon: format!("{OK}Content-Length 2\r\n\r\n{{}}") => response_malformed;
     a_field_name_with_a_space: format!("{OK}X Y: 1\r\nContent-Length: 2\r\n\r\n{{}}")
+        => response_malformed;
+    lines_that_end_in_a_bare_lf: "HTTP/1.1 200 OK\nContent-Length: 2\n\n{}"
+        => response_malformed;
+    one_line_that_ends_in_a_bare_lf: format!("{OK}X-Y: 1\nContent-Length: 2\r\n\r\n{{}}")
+        => response_malformed;
+    an_interim_answer_with_a_bare_lf:
+        format!("HTTP/1.1 100 Continue\n\r\n{OK}Content-Length: 2\r\n\r\n{{}}")
         => response_malformed;
     a_nul_in_a_field: format!("{OK}X-Y: a\0b\r\nContent-Length: 2\r\n\r\n{{}}")
         => response_malformed;
@@ -146,4 +174,56 @@ fn interim_answers_without_end_end_at_the_deadline() {
     let world = raw.world();
     let answer = world.call(Http::One, Ask::token());
     assert!(matches!(answer.status.as_u16(), 502 | 504), "{answer:?}");
+}
+
+/// A good answer, whose connection is kept; then this one, on the same connection.
+fn good_and_then(says: &str) -> Raw {
+    let body = r#"{"access_token":"at-1","token_type":"bearer"}"#;
+    let good = format!(
+        "{OK}Content-Type: application/json\r\nX-Correlation-ID: {{id}}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    Raw::start_with(vec![good.into(), says.into()])
+}
+
+#[test]
+fn a_408_that_gives_a_used_connection_up_is_a_lost_connection_and_nothing_is_sent_again() {
+    for says in [
+        "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n",
+        "HTTP/1.0 408 Request Time-out\r\nCache-Control: no-cache\r\nConnection: close\r\n\
+         Content-Type: text/html\r\n\r\n<html>no complete request in time</html>",
+    ] {
+        let raw = good_and_then(says);
+        let world = raw.world();
+        let mut client = world.client(Http::One, 1);
+        client.call(Ask::token()).good();
+        let answer = client.call(Ask::token()).platform(502).logged("connection_lost");
+        assert_eq!(world.line_of(&answer)["provider_status"], 408);
+        assert_eq!(raw.heard.load(Ordering::SeqCst), 2, "each was sent once");
+        // It is nobody's last word about the bank.
+        client.call(Ask::token()).good();
+    }
+}
+
+#[test]
+fn a_408_that_answers_the_call_is_the_banks_own() {
+    let closes = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    // On a new connection, which was not given up for its rest.
+    let raw = Raw::start(closes);
+    raw.world().call(Http::One, Ask::token()).provided(408);
+    for on_a_used_one in [
+        // It knows the call.
+        closes.replace("Connection", "X-Correlation-ID: {id}\r\nConnection"),
+        // It does not give the connection up.
+        closes.replace("Connection: close\r\n", ""),
+    ] {
+        let raw = good_and_then(&on_a_used_one);
+        let world = raw.world();
+        let mut client = world.client(Http::One, 1);
+        client.call(Ask::token()).good();
+        client.call(Ask::token()).provided(408);
+        assert_eq!(raw.heard.load(Ordering::SeqCst), 2);
+    }
 }

@@ -45,6 +45,7 @@ mod dialect_oxlin;
 mod draining;
 mod endings;
 mod endpoints;
+mod goodbyes;
 mod hang;
 mod heads;
 mod http2;

@@ -162,6 +162,24 @@ over_both! {
         slow.join().unwrap().good();
         world.call(http, Ask::token()).good();
     }
+
+    fn calls_under_way_count_for_a_concurrency_that_changes_meanwhile(http) {
+        let world = Setup::new().target("concurrency = 3").start();
+        let slow = [1, 2].map(|_| {
+            world.client(http, 1).call_meanwhile(Ask::magic("sim-delay-2500"))
+        });
+        until("the calls at the bank", || (world.bank.requests().len() == 2).then_some(()));
+        world.rewrite("concurrency = 3", "concurrency = 2");
+        applied(&world);
+        world.call(http, Ask::token()).platform(503).logged("target_busy");
+        let in_flight = format!("corgate_target_in_flight{{target=\"{BANK}\"}}");
+        assert_eq!(world.metric(&in_flight), 2);
+        for slow in slow {
+            slow.join().unwrap().good();
+        }
+        world.call(http, Ask::token()).good();
+        world.counts(&in_flight, 0);
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The program itself: SIGHUP reloads it, and `corgate diff` says before what that will change.
 
+use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 
-use crate::world::{World, tell, until};
+use crate::world::{Serving, World, closed_port, tell, until};
 
 /// A gateway in a process of its own; killed when it is dropped.
 struct Process {
@@ -42,24 +43,32 @@ fn table(address: SocketAddr, admin: SocketAddr, lines: &str) -> String {
 }
 
 impl Process {
+    /// `diff` asks where the table says, so that has to have the ports. One that somebody else got
+    /// meanwhile ends the process, and it is tried again with others.
     fn start() -> Self {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (address, admin) = (free(), free());
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("routes.toml");
-        std::fs::write(&path, table(address, admin, "")).unwrap();
-        let mut command = corgate();
-        command.env("KEY", "the-key-of-the-bank").args(["run", "--config"]).arg(&path);
-        let child = command.stderr(Stdio::null()).spawn().unwrap();
-        let process = Self { child, admin, table: path, _folder: folder };
-        until("the admin listener", || TcpStream::connect(admin).ok());
-        until("the gateway", || TcpStream::connect(address).ok());
-        process
+        until("a process with the ports of its table", || {
+            let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let (address, admin) = (free(), free());
+            let folder = tempfile::tempdir().unwrap();
+            let (path, log) = (folder.path().join("routes.toml"), folder.path().join("log"));
+            fs::write(&path, table(address, admin, "")).unwrap();
+            let mut command = corgate();
+            command.env("KEY", "the-key-of-the-bank").stderr(File::create(&log).unwrap());
+            command.args(["--log-format", "json", "run", "--config"]).arg(&path);
+            let child = command.spawn().unwrap();
+            let mut process = Self { child, admin, table: path, _folder: folder };
+            let serves = until("its word, or its end", || {
+                let said = Serving::all(&fs::read_to_string(&log).unwrap()).pop();
+                let ended = process.child.try_wait().unwrap().map(|_| false);
+                said.map(|_| true).or(ended)
+            });
+            serves.then_some(process)
+        })
     }
 
     fn rewrite(&self, lines: &str) {
-        let text = std::fs::read_to_string(&self.table).unwrap();
-        std::fs::write(&self.table, format!("{text}{lines}\n")).unwrap();
+        let text = fs::read_to_string(&self.table).unwrap();
+        fs::write(&self.table, format!("{text}{lines}\n")).unwrap();
     }
 
     fn hang_up(&self) {
@@ -116,10 +125,8 @@ fn diff_compares_two_tables_and_shows_no_secret() {
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let write = |name: &str, text: String| {
         let path = folder.path().join(name);
-        std::fs::write(&path, text.replace("${env:KEY}", &format!("${{file:key-{name}}}")))
-            .unwrap();
-        std::fs::write(folder.path().join(format!("key-{name}")), format!("secret-of-{name}"))
-            .unwrap();
+        fs::write(&path, text.replace("${env:KEY}", &format!("${{file:key-{name}}}"))).unwrap();
+        fs::write(folder.path().join(format!("key-{name}")), format!("secret-of-{name}")).unwrap();
         path
     };
     let old = write("old", table(address(1), address(2), ""));
@@ -143,9 +150,10 @@ fn diff_compares_two_tables_and_shows_no_secret() {
 #[test]
 fn diff_says_when_nobody_can_be_asked() {
     let folder = tempfile::tempdir().unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, port) = closed_port();
+    let nobody = SocketAddr::from(([127, 0, 0, 1], port));
     let path = folder.path().join("routes.toml");
-    std::fs::write(&path, table(free, free, "")).unwrap();
+    fs::write(&path, table(nobody, nobody, "")).unwrap();
     let (_, err) = ends_with(&diff(&[&path]), 2);
     assert!(err.contains("can't be asked"), "{err}");
     let (_, err) = ends_with(&diff(&[&folder.path().join("none.toml")]), 2);
@@ -157,7 +165,7 @@ fn diff_says_when_the_gateway_serves_another_file() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("routes.toml");
-    std::fs::write(&path, "").unwrap();
+    fs::write(&path, "").unwrap();
     let address = world.running().admin.to_string();
     let output = corgate().arg("diff").arg(&path).args(["--against", &address]).output().unwrap();
     let (_, err) = ends_with(&output, 0);

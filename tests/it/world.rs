@@ -33,7 +33,7 @@ pub(crate) use self::notes::Notes;
 pub(crate) use self::pki::{
     client_config, client_config_of, client_id, entry, identity, pki, tls_of,
 };
-pub(crate) use self::program::{Program, tell};
+pub(crate) use self::program::{Program, Serving, tell};
 pub(crate) use self::setup::Setup;
 pub(crate) use self::siege::Siege;
 use crate::answer::{Answer, Correlation};

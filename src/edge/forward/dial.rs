@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Weak;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -48,6 +49,7 @@ pub(super) struct Dialer {
     commons: Arc<Commons>,
     /// Where among a name's addresses the next dial begins.
     skew: Cell<usize>,
+    driving: Weak<()>,
 }
 
 /// What a connection will be known by.
@@ -64,8 +66,9 @@ impl Dialer {
         host: Host,
         configs: Arc<ClientConfigs>,
         commons: Arc<Commons>,
+        driving: Weak<()>,
     ) -> Self {
-        Self { route, host, configs, commons, skew: Cell::new(0) }
+        Self { route, host, configs, commons, skew: Cell::new(0), driving }
     }
 
     fn target(&self) -> &Target {
@@ -194,7 +197,12 @@ impl Dialer {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|_| Fault::ConnectFailed)?;
-        tokio::task::spawn_local(driver);
+        let driving = self.driving.upgrade();
+        tokio::task::spawn_local(async move {
+            // How it ended is told to the calls that were on it.
+            let _ = driver.await;
+            drop(driving);
+        });
         let Place { endpoint, named: address } = place;
         Ok(Dialled::Shared(Shared { sender, endpoint, address }))
     }

@@ -50,10 +50,18 @@ pub(super) struct Pool {
     idle_timeout: Duration,
 }
 
+impl Idle {
+    /// Before it is closed.
+    pub(in crate::edge) fn take_leave(&mut self) {
+        self.connection.wire.take_leave();
+    }
+}
+
 /// A connection that rested longer than this is looked at before it is used: something may have
 /// come that the runtime has not been told of. Under load none rests so long, and the look costs
 /// nothing.
 const REST_MAX: Duration = Duration::from_millis(1);
+
 impl Pool {
     pub(super) const fn new(
         shelves: Arc<Shelves>,
@@ -79,6 +87,7 @@ impl Pool {
             if rested < self.idle_timeout && connection.wire.is_silent(look) {
                 return Some(connection);
             }
+            connection.wire.take_leave();
         }
     }
 
@@ -95,16 +104,19 @@ impl Pool {
                 connection.wire = connection.wire.settle().ok()?;
                 return Some(connection);
             }
+            connection.wire.take_leave();
         }
         None
     }
 
-    /// Keeps a connection for the next exchange.
-    pub(super) fn keep(&self, connection: Single) {
+    /// Keeps a connection for the next exchange; one too many is closed.
+    pub(super) fn keep(&self, mut connection: Single) {
         if let Some(mut shelf) = self.shelves.own(self.worker)
             && shelf.len() < self.idle_max
         {
             shelf.push(Idle { connection, since: Instant::now() });
+        } else {
+            connection.wire.take_leave();
         }
     }
 
@@ -128,6 +140,14 @@ impl Pool {
         self.shared.borrow_mut().retain(|(shared, _)| shared.endpoint != endpoint);
     }
 
+    /// Closes all that this worker has.
+    pub(super) fn close(&self) {
+        if let Some(mut shelf) = self.shelves.own(self.worker) {
+            shelf.drain(..).for_each(|mut idle| idle.take_leave());
+        }
+        self.shared.borrow_mut().clear();
+    }
+
     /// Whether there is no connection.
     pub(super) fn is_empty(&self) -> bool {
         let idle = self.shelves.own(self.worker).is_none_or(|shelf| shelf.is_empty());
@@ -143,9 +163,13 @@ impl Pool {
         };
         if let Some(mut shelf) = self.shelves.own(self.worker) {
             shelf.retain_mut(|Idle { connection, since }| {
-                now.saturating_duration_since(*since) < self.idle_timeout
+                let stays = now.saturating_duration_since(*since) < self.idle_timeout
                     && connection.wire.is_silent(false)
-                    && right(connection.endpoint, connection.address)
+                    && right(connection.endpoint, connection.address);
+                if !stays {
+                    connection.wire.take_leave();
+                }
+                stays
             });
         }
         self.shared.borrow_mut().retain(|(shared, used)| {

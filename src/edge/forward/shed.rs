@@ -5,7 +5,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -18,11 +17,11 @@ use crate::snapshot::{Place, Places};
 
 #[derive(Debug, Clone)]
 pub(super) struct ShedLayer {
-    places: Arc<Places>,
+    places: Places,
 }
 
 impl ShedLayer {
-    pub(super) const fn new(places: Arc<Places>) -> Self {
+    pub(super) const fn new(places: Places) -> Self {
         Self { places }
     }
 }
@@ -38,7 +37,7 @@ impl<S> Layer<S> for ShedLayer {
 #[derive(Debug)]
 pub(super) struct Shed<S> {
     inner: S,
-    places: Arc<Places>,
+    places: Places,
 }
 
 impl<S> Service<Outbound> for Shed<S>

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::fault::Fault;
 use crate::framing::answer::{AnswerReader, Received};
+use crate::framing::records::Records;
 
 /// What is asked of the kernel at once; a bank's usual answer fits.
 const READ_BYTES: usize = 4096;
@@ -40,6 +41,8 @@ enum Stream {
 struct Tls {
     socket: TcpStream,
     session: ClientConnection,
+    /// What of the socket's bytes is whole; the session does not tell.
+    records: Records,
     /// What ended it, told when all that came before was read.
     broken: Option<io::Error>,
 }
@@ -78,7 +81,8 @@ impl Wire {
 
     /// Over a session whose handshake is done.
     pub(super) fn tls(socket: TcpStream, session: ClientConnection) -> Self {
-        let tls = Tls { socket, session, broken: None };
+        // No bank may write between its handshake's end and the hub's (RFC 8446 section 4.6.1).
+        let tls = Tls { socket, session, records: Records::default(), broken: None };
         Self { stream: Stream::Tls(Box::new(tls)), buffer: BytesMut::new() }
     }
 
@@ -91,15 +95,17 @@ impl Wire {
         let stream = match self.stream {
             Stream::Plain(socket) => Stream::Plain(move_over(socket)?),
             Stream::Tls(tls) => {
-                let Tls { socket, session, broken } = *tls;
-                Stream::Tls(Box::new(Tls { socket: move_over(socket)?, session, broken }))
+                let Tls { socket, session, records, broken } = *tls;
+                let socket = move_over(socket)?;
+                Stream::Tls(Box::new(Tls { socket, session, records, broken }))
             }
         };
         Ok(Self { stream, buffer: self.buffer })
     }
 
     /// Whether nothing at all came in since the last answer: no end of stream, no byte that belongs
-    /// to no answer. With `look` the kernel is asked, too, because the runtime's word may be old.
+    /// to no answer, no part of a TLS record. With `look` the kernel is asked, too, because the
+    /// runtime's word may be old.
     pub(super) fn is_silent(&mut self, look: bool) -> bool {
         let cx = &mut Context::from_waker(Waker::noop());
         let came = match &mut self.stream {
@@ -107,9 +113,25 @@ impl Wire {
                 Pin::new(socket).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_ready()
             }
             // A new session ticket may have come, which says nothing.
-            Stream::Tls(tls) => tls.poll_read(cx, &mut self.buffer).is_ready(),
+            Stream::Tls(tls) => {
+                tls.poll_read(cx, &mut self.buffer).is_ready() || !tls.records.are_whole()
+            }
         };
         !came && (!look || !hears(self.socket()))
+    }
+
+    /// Says that no more will come, before it is closed in good order (RFC 8446 section 6.1): else
+    /// a bank can't tell the end from a cut. It waits for nothing; what was not taken of a request
+    /// stays behind.
+    pub(super) fn take_leave(&mut self) {
+        if let Stream::Tls(tls) = &mut self.stream
+            && tls.broken.is_none()
+            && !tls.session.wants_write()
+        {
+            tls.session.send_close_notify();
+            // Not by way of the runtime, which may have ended. A bank that has gone needs no word.
+            let _ = tls.session.write_tls(&mut &*SockRef::from(&tls.socket));
+        }
     }
 
     /// Sends a request and reads until the answer's head is there; small answers are then whole.
@@ -141,9 +163,14 @@ impl Wire {
         }
     }
 
-    /// A connection is used again only if all was sent and no byte came behind the answer.
+    /// A connection is used again only if all was sent and no byte came behind the answer, not even
+    /// of a record that is not whole.
     fn judge(&mut self, received: Received, sending: &Sending<'_>) -> Received {
-        let clean = sending.over && self.buffer.is_empty();
+        let whole = match &self.stream {
+            Stream::Plain(_) => true,
+            Stream::Tls(tls) => tls.records.are_whole(),
+        };
+        let clean = sending.over && self.buffer.is_empty() && whole;
         // The body lies in the same memory: a connection that rests must not hold on to it.
         self.buffer = BytesMut::new();
         Received { reusable: received.reusable && clean, ..received }
@@ -280,8 +307,8 @@ impl Tls {
             if let Some(error) = self.broken.take() {
                 return Poll::Ready(Err(error));
             }
-            let mut socket = Socket { socket: &mut self.socket, cx };
-            match self.session.read_tls(&mut socket) {
+            let socket = Socket { socket: &mut self.socket, cx };
+            match self.session.read_tls(&mut Followed { socket, records: &mut self.records }) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
                 Err(error) => return Poll::Ready(Err(error)),
@@ -299,6 +326,20 @@ impl Tls {
 struct Socket<'s, 'c, 'w> {
     socket: &'s mut TcpStream,
     cx: &'c mut Context<'w>,
+}
+
+/// The same, while it is read: where records end is taken note of.
+struct Followed<'s, 'c, 'w> {
+    socket: Socket<'s, 'c, 'w>,
+    records: &'s mut Records,
+}
+
+impl Read for Followed<'_, '_, '_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.socket.read(into)?;
+        self.records.follow(into.get(..count).unwrap_or_default());
+        Ok(count)
+    }
 }
 
 impl Read for Socket<'_, '_, '_> {

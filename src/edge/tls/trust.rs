@@ -234,6 +234,8 @@ mod tests {
             assert_eq!(check(&one.client, begins_2031 + 1), Err(Ending::Untrusted));
             assert_eq!(check(&two.client, begins_2031 + 1), Ok(begins_2032 + 1));
             assert_eq!(check(&two.client, begins_2032 + 1), Err(Ending::Untrusted));
+            // A clock that jumped forward and came back keeps nobody out.
+            assert_eq!(check(&one.client, begins_2030), Ok(begins_2031 + 1));
         }
     }
 }

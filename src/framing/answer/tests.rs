@@ -117,6 +117,27 @@ fn what_could_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
+fn a_line_of_a_head_that_ends_in_a_bare_line_feed_is_refused() {
+    let good = "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\
+                Content-Length: 1\r\n\r\na";
+    assert!(read(good).is_ok());
+    // Each of its line ends, one after the other, and all of them.
+    for (at, _) in good.match_indices("\r\n") {
+        let bare = [&good[..at], &good[at + 1..]].concat();
+        assert!(malformed(&bare), "{bare:?}");
+    }
+    assert!(malformed(&good.replace('\r', "")));
+    for before in ["\n", "\r\n", "\r\n\n"] {
+        assert!(malformed(&format!("{before}HTTP/1.1 204 No Content\r\n\r\n")), "{before:?}");
+    }
+    assert!(malformed("HTTP/1.1 204 No Content\n\r\n"));
+    // What ends in LF LF is not waited for.
+    let mut reader = AnswerReader::new(MAX);
+    let dripped = reader.read(&mut BytesMut::from("HTTP/1.1 200 OK\nContent-Length: 1\n\n"));
+    assert_eq!(dripped.unwrap_err(), Fault::ResponseMalformed("line end"));
+}
+
+#[test]
 fn bad_chunks_are_refused() {
     for chunks in [
         "x\r\n",

@@ -170,6 +170,13 @@ pub(in crate::routes) static LIMITS: Section = Section {
             1_000_000,
             "HTTP/2 frames that carry no request, beyond 16 for each request and 10 a second.",
         ),
+        Row::bytes(
+            "h2_untaken_bytes_max",
+            33_554_432,
+            65_536,
+            1_073_741_824,
+            "Answers over HTTP/2 that wait for their client, of a connection; above 16 KiB each.",
+        ),
     ],
 };
 

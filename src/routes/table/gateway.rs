@@ -151,6 +151,8 @@ pub struct EdgeLimits {
     pub h2_resets_max: u32,
     /// HTTP/2 frames that carry no request, beyond what requests and time earn.
     pub h2_frames_max: u32,
+    /// Bytes of large answers that a connection over HTTP/2 was given and has not taken.
+    pub h2_untaken_bytes_max: usize,
 }
 
 /// `[gateway.access_log]`.

@@ -73,7 +73,7 @@ fn parse(input: &[u8]) -> Option<ProviderAnswer> {
             headers.append(name, value);
         }
     }
-    Some(ProviderAnswer { status, headers, body: Bytes::copy_from_slice(rest) })
+    Some(ProviderAnswer { status, headers: headers.into(), body: Bytes::copy_from_slice(rest) })
 }
 
 const fn form_of(call: Call, refresh: bool) -> &'static [u8] {

@@ -25,6 +25,12 @@ pub fn bank_framing(bytes: &[u8]) {
         }
     }
     if let Ok((received, left)) = whole {
+        // Every line up to the first empty one ends in CR LF.
+        let empty = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let head = bytes.get(..empty.unwrap_or(bytes.len())).unwrap_or_default();
+        let lines = head.split(|byte| *byte == b'\n');
+        let ends = head.iter().filter(|byte| **byte == b'\n').count();
+        assert!(lines.take(ends).all(|line| line.ends_with(b"\r")), "a bare line feed");
         assert!(received.body.len() <= BODY_BYTES_MAX && received.status.as_u16() >= 200);
         assert!(left <= bytes.len() && !received.headers.contains(&http::header::CONTENT_LENGTH));
     }

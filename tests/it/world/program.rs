@@ -28,6 +28,29 @@ pub(crate) struct Program {
     notes: Notes,
 }
 
+/// What a process says when its ports are its own. No test picks one: another could have it first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Serving {
+    process: u32,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Serving {
+    /// All that said so in a process log, which is JSON.
+    pub(crate) fn all(log: &str) -> Vec<Self> {
+        said(log, "serving").iter().filter_map(Self::parse).collect()
+    }
+
+    fn parse(line: &Value) -> Option<Self> {
+        let fields = &line["fields"];
+        let addresses = fields["addresses"].as_str()?.trim_matches(['[', ']']);
+        let process = u32::try_from(fields["process"].as_u64()?).ok()?;
+        let address = addresses.split(", ").next()?.parse().ok()?;
+        Some(Self { process, address, admin: fields["admin"].as_str()?.parse().ok()? })
+    }
+}
+
 impl Program {
     #[track_caller]
     pub(super) fn start(folder: TempDir, bank: Bank, shell: &str) -> Self {
@@ -91,17 +114,17 @@ impl Program {
 
     /// The process that serves: the last one that said so.
     pub(crate) fn serving(&self) -> u32 {
-        self.starts().last().map(|start| start.0).unwrap()
+        self.starts().last().map(|start| start.process).unwrap()
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.starts().last().map(|start| start.1).unwrap()
+        self.starts().last().map(|start| start.address).unwrap()
     }
 
     /// Where its admin listener is.
     pub(crate) fn admin_address(&self) -> SocketAddr {
-        self.starts().last().map(|start| start.2).unwrap()
+        self.starts().last().map(|start| start.admin).unwrap()
     }
 
     #[track_caller]
@@ -109,28 +132,18 @@ impl Program {
         until("a process that serves", || (self.starts().len() >= count).then_some(()));
     }
 
-    /// Every process that got to serve, its listener and its admin listener.
-    fn starts(&self) -> Vec<(u32, SocketAddr, SocketAddr)> {
+    /// Every process that got to serve.
+    fn starts(&self) -> Vec<Serving> {
         let ready = self.said("ready");
-        let is_ready = |line: &Value| {
-            ready.iter().any(|ready| ready["fields"]["process"] == line["fields"]["process"])
+        let is_ready = |serving: &Serving| {
+            ready.iter().any(|ready| ready["fields"]["process"] == serving.process)
         };
-        let said = self.said("serving").into_iter().filter(is_ready);
-        let start = |line: Value| {
-            let fields = &line["fields"];
-            let addresses = fields["addresses"].as_str()?.trim_matches(['[', ']']);
-            let first = addresses.split(", ").next()?.parse().ok()?;
-            let process = u32::try_from(fields["process"].as_u64()?).ok()?;
-            Some((process, first, fields["admin"].as_str()?.parse().ok()?))
-        };
-        said.filter_map(start).collect()
+        Serving::all(&self.log()).into_iter().filter(is_ready).collect()
     }
 
     /// The lines of the process log with that message.
     pub(crate) fn said(&self, message: &str) -> Vec<Value> {
-        let log = self.log();
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["fields"]["message"] == message).collect()
+        said(&self.log(), message)
     }
 
     /// The process log, of all processes.
@@ -204,6 +217,11 @@ impl Drop for Program {
             eprintln!("process log:\n{}", self.log());
         }
     }
+}
+
+fn said(log: &str, message: &str) -> Vec<Value> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["fields"]["message"] == message).collect()
 }
 
 /// Sends a signal to a process, and says whether it could. The shell's own `kill`: not every

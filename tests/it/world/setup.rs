@@ -3,7 +3,6 @@
 //! This file decides the defaults. It must not know what they are tested for.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use corgate::edge::names::{Names, SystemNames};
@@ -213,29 +212,18 @@ allow_private_addresses = true
 
     /// The same, from a shell that was told something before.
     #[track_caller]
-    pub(crate) fn launch_from(mut self, shell: &str) -> Program {
-        let bank = self.bank.take().unwrap_or_else(bank);
+    pub(crate) fn launch_from(self, shell: &str) -> Program {
         let folder = tempfile::tempdir().unwrap();
-        pki().write(folder.path()).unwrap();
-        fs::write(folder.path().join("routes.toml"), self.text(&bank)).unwrap();
+        let bank = self.write(folder.path());
         Program::start(folder, bank, shell)
     }
 
-    /// Writes the table and its certificates, for a gateway in a process of its own that listens
-    /// at `address`; starts the bank if the test brings none.
-    pub(super) fn write(
-        mut self,
-        folder: &std::path::Path,
-        address: SocketAddr,
-        admin: SocketAddr,
-    ) -> Bank {
+    /// Writes the table and its certificates, for a gateway in a process of its own; starts the
+    /// bank if the test brings none.
+    pub(super) fn write(mut self, folder: &std::path::Path) -> Bank {
         let bank = self.bank.take().unwrap_or_else(bank);
-        let text = self.text(&bank);
-        let text = text
-            .replacen("listen = \"127.0.0.1:0\"", &format!("listen = \"{address}\""), 1)
-            .replacen("admin = \"127.0.0.1:0\"", &format!("admin = \"{admin}\""), 1);
         pki().write(folder).unwrap();
-        fs::write(folder.join("routes.toml"), text).unwrap();
+        fs::write(folder.join("routes.toml"), self.text(&bank)).unwrap();
         bank
     }
 

@@ -6,7 +6,7 @@
 //! not know what the attack is.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use corgate::sim::client::Client;
 use http::Request;
 use tempfile::TempDir;
 
-use super::{Caller, Notes, Setup, client_id, now, tell, tls_of, until, wait};
+use super::{Caller, Notes, Serving, Setup, client_id, now, tell, tls_of, until, wait};
 use crate::ask::{Ask, Http};
 use crate::h2::Frames;
 use crate::wire::{PATIENCE, Wire};
@@ -59,31 +59,30 @@ impl Siege {
     /// One that has so many descriptors.
     pub(crate) fn start_with(setup: Setup, descriptors: &str) -> Self {
         super::notes::listen();
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (address, admin) = (free(), free());
         let folder = tempfile::tempdir().unwrap();
         let setup = setup.and_client(NEIGHBOUR, "targets = [\"*\"]");
-        let bank = setup.write(folder.path(), address, admin);
+        let bank = setup.write(folder.path());
         let limit = match descriptors {
             "unlimited" => String::new(),
             number => format!("ulimit -n {number}; "),
         };
         let errors = fs::File::create(folder.path().join("stderr")).unwrap();
         let child = Command::new("sh")
-            .args(["-c", &format!("{limit}exec \"$0\" run --config routes.toml")])
+            .args(["-c", &format!("{limit}exec \"$0\" --log-format json run --config routes.toml")])
             .arg(env!("CARGO_BIN_EXE_corgate"))
             .current_dir(folder.path())
             .stderr(errors)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        // The admin listener is there before the others.
+        let said = || fs::read_to_string(folder.path().join("stderr")).unwrap();
+        let Serving { address, admin, .. } = until("it serves", || Serving::all(&said()).pop());
         let ready = || {
             let request = Request::get("/readyz").body(Bytes::new()).unwrap();
             let answer = wait(Client::plain(admin).call(request)).ok()?;
             (answer.status() == 200).then_some(())
         };
-        until("it serves", ready);
+        until("it is ready", ready);
         Self { bank, child, address, admin, notes: Notes::default(), folder }
     }
 
