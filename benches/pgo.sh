@@ -10,7 +10,7 @@ cargo=${CARGO:-cargo}
 host=$(rustc -vV | sed -n 's/^host: //p')
 profdata=$(rustc --print sysroot)/lib/rustlib/$host/bin/llvm-profdata
 if [ ! -x "$profdata" ] && command -v rustup >/dev/null; then
-    rustup component add llvm-tools
+    rustup component add llvm-tools || true
 fi
 if [ ! -x "$profdata" ]; then
     echo "llvm-profdata is missing: rustup component add llvm-tools"
@@ -24,7 +24,7 @@ rm -rf "$counts"
 
 # build FLAGS: with a target named, so that build scripts and macros are not counted too.
 build() {
-    RUSTFLAGS=$1 $cargo build --locked --release --target "$host" --target-dir "$folder/build"
+    CARGO_ENCODED_RUSTFLAGS=$1 $cargo build --locked --release --target "$host" --target-dir "$folder/build"
 }
 
 build "-Cprofile-generate=$counts"

@@ -39,6 +39,8 @@ pub struct Head {
 pub struct Scan {
     /// Everything before is whole lines that have been checked.
     line_start: usize,
+    /// Up to here there is no LF in the current line.
+    looked_at: usize,
     lines: usize,
     version_minor: u8,
     hosts: usize,
@@ -66,9 +68,14 @@ impl Scan {
 
     fn read_lines(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<Head>, Fault> {
         while let Some(rest) = bytes.get(self.line_start..) {
-            let field = if self.lines > 0 { good_field(rest) } else { None };
-            let end = field.map(|field| field.length).or_else(|| memchr::memchr(b'\n', rest));
-            let Some(length) = end else { break };
+            // A line whose beginning was looked at before is only searched for its end, from there.
+            let is_new = self.lines > 0 && self.looked_at <= self.line_start;
+            let field = if is_new { good_field(rest) } else { None };
+            let Some(length) = field.map(|field| field.length).or_else(|| self.end_of(bytes))
+            else {
+                self.looked_at = bytes.len();
+                break;
+            };
             let start = self.line_start;
             // Lengths come first: a line that is too long is refused before its end is seen, and
             // the verdict must not depend on how the bytes were cut into reads.
@@ -89,6 +96,13 @@ impl Scan {
             }
         }
         self.unfinished(bytes, limits)
+    }
+
+    /// How many bytes the current line has up to its LF.
+    fn end_of(&self, bytes: &[u8]) -> Option<usize> {
+        let from = self.looked_at.max(self.line_start);
+        let end = memchr::memchr(b'\n', bytes.get(from..)?)?;
+        Some(from + end - self.line_start)
     }
 
     /// Whether nothing has been read yet.

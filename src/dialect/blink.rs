@@ -124,10 +124,11 @@ struct TokenAnswer {
 
 fn odd_token_answer(call: Call, answer: &ProviderAnswer) -> Option<Oddity> {
     let is_token_answer = call == Call::Token && answer.status == http::StatusCode::OK;
-    let reads = |body| {
-        // One look for UTF-8 at all of it costs less than one at each of its strings.
-        let text = std::str::from_utf8(body).ok()?;
-        serde_json::from_str::<TokenAnswer>(text).ok()
+    // One look for UTF-8 at all of it costs less than one at each of its strings. What is not UTF-8
+    // somewhere else still has both members.
+    let is_odd = |body: &[u8]| match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str::<TokenAnswer>(text).is_err(),
+        Err(_) => serde_json::from_slice::<TokenAnswer>(body).is_err(),
     };
-    (is_token_answer && reads(&answer.body).is_none()).then_some(Oddity::TokenAnswer)
+    (is_token_answer && is_odd(&answer.body)).then_some(Oddity::TokenAnswer)
 }

@@ -11,7 +11,7 @@ pub(super) enum Cut {
     Resets,
     /// Answers that it does not take.
     Untaken,
-    /// More of such answers than it may hold.
+    /// More bytes of answers under way than it may hold.
     Held,
 }
 

@@ -10,6 +10,7 @@ mod dial;
 mod http;
 mod look;
 mod pool;
+mod recorded;
 mod shed;
 mod whole;
 mod wire;

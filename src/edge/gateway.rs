@@ -157,7 +157,7 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         // hyper drops a body that answers HEAD in HTTP/1.1 alone; in HTTP/2 it would break the
         // stream (RFC 9110 section 9.3.2).
         answer.body = Bytes::new();
-    } else {
+    } else if !fate.is_gone() {
         answer.body = link.untaken.hold(answer.body);
     }
     drop(entry);

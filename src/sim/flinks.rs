@@ -118,11 +118,11 @@ impl Party for Desk {
         match (request.method.as_str(), path) {
             ("POST", "/api/v1/token") => self.token(&Parameters::read(request)),
             ("DELETE" | "POST", "/api/v1/revoke") => self.revoke(request),
+            (_, "/api/v1/token" | "/api/v1/revoke") => message(405, "method").into(),
             ("GET", path) if recipient::wants_bearer(path) && !self.knows(request) => {
                 message(401, "The access token expired").into()
             }
             ("GET", path) => recipient::answer(path, query).into(),
-            (_, "/api/v1/token" | "/api/v1/revoke") => message(405, "method").into(),
             _ => message(404, "no such path").into(),
         }
     }

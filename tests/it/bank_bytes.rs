@@ -208,6 +208,24 @@ fn a_408_that_gives_a_used_connection_up_is_a_lost_connection_and_nothing_is_sen
 }
 
 #[test]
+fn a_408_under_an_id_of_the_banks_own_is_a_lost_connection_too() {
+    let body = r#"{"access_token":"t","token_type":"bearer"}"#;
+    let good = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let says = "HTTP/1.1 408 Request Timeout\r\nX-Correlation-ID: the-fronts-own\r\n\
+                Connection: close\r\nContent-Length: 0\r\n\r\n";
+    // This bank does not echo ids, so one of its own says nothing of whose answer it is.
+    let raw = Raw::start_with(vec![good.into(), says.into()]);
+    let world = raw.world();
+    let mut client = world.client(Http::One, 1);
+    client.call(Ask::token()).provided(200);
+    client.call(Ask::token()).platform(502).logged("connection_lost");
+    assert_eq!(raw.heard.load(Ordering::SeqCst), 2, "each was sent once");
+}
+
+#[test]
 fn a_408_that_answers_the_call_is_the_banks_own() {
     let closes = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     // On a new connection, which was not given up for its rest.

@@ -22,6 +22,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::Fate;
 use super::pool::{Shared, Single};
+use super::recorded::Recorded;
 use super::wire::Wire;
 use crate::dialect::Host;
 use crate::edge::asked;
@@ -140,8 +141,8 @@ impl Dialer {
             (Scheme::Http, UpstreamHttp::Http1) => single(Wire::plain(socket)),
             (Scheme::Http, UpstreamHttp::Http2) => self.speak(socket, place).await,
             (Scheme::Https, UpstreamHttp::Http1) => {
-                let (socket, session) = self.secure(origin, socket).await?.into_inner();
-                single(Wire::tls(socket, session))
+                let (recorded, session) = self.secure(origin, socket).await?.into_inner();
+                single(Wire::tls(recorded, session))
             }
             (Scheme::Https, UpstreamHttp::Http2) => {
                 let stream = self.secure(origin, socket).await?;
@@ -154,14 +155,14 @@ impl Dialer {
         &self,
         origin: &Origin,
         socket: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, Fault> {
+    ) -> Result<TlsStream<Recorded>, Fault> {
         let target = self.target();
         let config = self.configs.get(target).map_err(|error| {
             tracing::error!(target_id = %target.id, %error, "no TLS towards target");
             Fault::Internal("TLS configuration of the target")
         })?;
         let name = self.server_name(origin)?;
-        let handshake = TlsConnector::from(config).connect(name, socket);
+        let handshake = TlsConnector::from(config).connect(name, Recorded::new(socket));
         let (stream, was_asked) = asked::watch(handshake).await;
         let stream = stream.map_err(|error| {
             tracing::warn!(target_id = %target.id, %origin, %error, "TLS failed");

@@ -247,25 +247,24 @@ impl Line {
             Echo::Same | Echo::Unasked if reusable => self.pool.keep(single),
             // One that echoes and now does not may have answered something else.
             Echo::Missing if reusable && !self.is_echoing() => self.pool.keep(single),
-            // A server that gives up a connection on which it heard nothing may say 408, unasked
-            // (RFC 9110 section 15.5.9), while the request is on its way. That is no answer to
-            // this call, and as one it would ask the client to send its code again. Nor can it be
-            // sent again here: a server need not tell the truth about what it has read.
-            Echo::Unasked | Echo::Missing
-                if status == StatusCode::REQUEST_TIMEOUT
-                    && !reusable
-                    && fate.trail.get().reused =>
-            {
-                return Err(Unsent::Lost(Fault::ConnectionLost));
-            }
-            Echo::Same | Echo::Unasked | Echo::Missing => single.wire.take_leave(),
             // An answer under another id may be one too many: whatever follows on this
             // connection could be somebody else's. Where the bank is known to echo and the
             // connection was used before, this one already is.
             Echo::Other if self.is_echoing() && fate.trail.get().reused => {
                 return Err(Unsent::Lost(Fault::ResponseMalformed("another call's answer")));
             }
-            Echo::Other => single.wire.take_leave(),
+            // A server that gives up a connection on which it heard nothing may say 408, unasked
+            // (RFC 9110 section 15.5.9), while the request is on its way. That is no answer to
+            // this call, and as one it would ask the client to send its code again. Nor can it be
+            // sent again here: a server need not tell the truth about what it has read.
+            Echo::Unasked | Echo::Missing | Echo::Other
+                if status == StatusCode::REQUEST_TIMEOUT
+                    && !reusable
+                    && fate.trail.get().reused =>
+            {
+                return Err(Unsent::Lost(Fault::ConnectionLost));
+            }
+            Echo::Same | Echo::Unasked | Echo::Missing | Echo::Other => single.wire.take_leave(),
         }
         Ok(answer)
     }

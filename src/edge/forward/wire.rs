@@ -16,6 +16,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::recorded::Recorded;
 use crate::fault::Fault;
 use crate::framing::answer::{AnswerReader, Received};
 use crate::framing::records::Records;
@@ -80,9 +81,9 @@ impl Wire {
     }
 
     /// Over a session whose handshake is done.
-    pub(super) fn tls(socket: TcpStream, session: ClientConnection) -> Self {
-        // No bank may write between its handshake's end and the hub's (RFC 8446 section 4.6.1).
-        let tls = Tls { socket, session, records: Records::default(), broken: None };
+    pub(super) fn tls(recorded: Recorded, session: ClientConnection) -> Self {
+        let Recorded { socket, records } = recorded;
+        let tls = Tls { socket, session, records, broken: None };
         Self { stream: Stream::Tls(Box::new(tls)), buffer: BytesMut::new() }
     }
 

@@ -124,7 +124,7 @@ async fn secured() -> (Wire, Bank, ServerConnection) {
         }
     }
     let (Wire { stream: Stream::Plain(socket), .. }, bank) = connected() else { panic!() };
-    (Wire::tls(socket, near), bank, far)
+    (Wire::tls(Recorded::new(socket), near), bank, far)
 }
 
 /// What is to be written, and the runtime has heard of it.
