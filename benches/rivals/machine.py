@@ -7,7 +7,7 @@ import sys
 import time
 
 # Options that say nothing about what was measured.
-SILENT = ("--install", "--readme", "--corgate", "--out")
+SILENT = ("--install", "--readme", "--out")
 
 
 def described():
@@ -34,7 +34,7 @@ def command(target):
         name = word.split("=")[0]
         if not skip and name not in SILENT:
             words.append(word)
-        skip = not skip and word in ("--corgate", "--out")
+        skip = not skip and word == "--out"
     return f"make {target}" + (f' ARGS="{" ".join(words)}"' if words else "")
 
 
