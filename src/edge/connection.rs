@@ -43,7 +43,7 @@ use crate::routes::EdgeLimits;
 
 /// How long, and how many bytes, a closing connection is read from.
 const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES_MAX: usize = 256 * 1024;
+const LINGER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long an HTTP/1.x connection is idle before it gives its buffers back.
 const REST_AFTER: Duration = Duration::from_secs(5);
 /// HTTP/2 flow control: a stream's window takes the largest form, a connection's several of them.

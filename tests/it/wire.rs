@@ -29,8 +29,13 @@ impl Wire {
 
     /// Writes bytes. A connection that is gone already is no failure: what was answered counts.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.sends(bytes);
+    }
+
+    /// Sends, and says whether all of it was taken.
+    pub(crate) fn sends(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.notes.learn_request(bytes.as_ref());
-        let _ = wait(self.stream.send(bytes.as_ref()));
+        wait(self.stream.send(bytes.as_ref())).is_ok()
     }
 
     /// Ends the sending side.
