@@ -86,7 +86,7 @@ fn row_4_4_25_who_goes_on_sending_still_reads_the_refusal() {
     let body = vec![b'x'; 2_000_000];
     for _ in 0..5 {
         let mut wire = world.wire();
-        wire.send(Ask::token().set("Content-Length", &body.len().to_string()).head());
+        wire.send(Ask::token().set("Content-Length", body.len().to_string()).head());
         assert!(wire.sends(&body), "cut off while it was sending");
         wire.refused_for_good(413, "invalid_request", "request body too large");
     }
