@@ -59,15 +59,15 @@ impl AsyncWrite for Plug {
             return socket.poll_write(cx, slice);
         }
         let length = slices.iter().map(|slice| slice.len()).sum::<usize>();
-        let mut joined = [0; JOINED_BYTES_MAX];
-        let Some(joined) = joined.get_mut(..length) else {
+        if length > JOINED_BYTES_MAX {
             return socket.poll_write_vectored(cx, slices);
-        };
-        let mut rest = &mut *joined;
+        }
+        let mut joined = [0; JOINED_BYTES_MAX];
+        let mut rest = &mut joined[..];
         for slice in slices {
             rest.write_all(slice)?;
         }
-        socket.poll_write(cx, joined)
+        socket.poll_write(cx, joined.get(..length).unwrap_or_default())
     }
 }
 

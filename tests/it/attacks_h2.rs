@@ -199,7 +199,18 @@ fn calls_that_are_refused_by_their_heads_do_not_cost_a_client_its_connection() {
 
 #[test]
 fn answers_that_a_closed_window_holds() {
-    let limits = "answer_timeout = \"1s\"";
+    hold_answers("answer_timeout = \"1s\"", UNTAKEN);
+}
+
+#[test]
+fn large_answers_beyond_what_a_connection_may_hold_cut_it_at_once() {
+    // Long enough that it is not the time that cuts.
+    let limits = "answer_timeout = \"5m\"\nh2_untaken_bytes_max = 8388608";
+    hold_answers(limits, "corgate_connections_cut_total{kind=\"held\"}");
+}
+
+/// Asks for six large answers behind a closed window, and is cut for the reason that is counted.
+fn hold_answers(limits: &str, counted: &str) {
     let target = "response_bytes_max = 8388608\nconcurrency = 200";
     let siege = Siege::start(Setup::new().limits(limits).target(target));
     siege.withstands(|| {
@@ -210,23 +221,6 @@ fn answers_that_a_closed_window_holds() {
             frames.ask(2 * number + 1, &Ask::magic("sim-huge-body"));
         }
         frames.ends();
-        siege.counts(UNTAKEN, 1);
-    });
-}
-
-#[test]
-fn large_answers_beyond_what_a_connection_may_hold_cut_it_at_once() {
-    // Long enough that it is not the time that cuts.
-    let limits = "answer_timeout = \"5m\"\nh2_untaken_bytes_max = 8388608";
-    let target = "response_bytes_max = 8388608\nconcurrency = 200";
-    let siege = Siege::start(Setup::new().limits(limits).target(target));
-    siege.withstands(|| {
-        let mut frames = siege.frames();
-        frames.send(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
-        for number in 0..6 {
-            frames.ask(2 * number + 1, &Ask::magic("sim-huge-body"));
-        }
-        frames.ends();
-        siege.counts("corgate_connections_cut_total{kind=\"held\"}", 1);
+        siege.counts(counted, 1);
     });
 }

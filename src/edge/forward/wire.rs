@@ -19,7 +19,6 @@ use tokio::net::TcpStream;
 use super::recorded::Recorded;
 use crate::fault::Fault;
 use crate::framing::answer::{AnswerReader, Received};
-use crate::framing::records::Records;
 
 /// What is asked of the kernel at once; a bank's usual answer fits.
 const READ_BYTES: usize = 4096;
@@ -40,10 +39,9 @@ enum Stream {
 
 #[derive(Debug)]
 struct Tls {
-    socket: TcpStream,
+    /// It knows what of its bytes is whole; the session does not tell.
+    socket: Recorded,
     session: ClientConnection,
-    /// What of the socket's bytes is whole; the session does not tell.
-    records: Records,
     /// What ended it, told when all that came before was read.
     broken: Option<io::Error>,
 }
@@ -82,8 +80,7 @@ impl Wire {
 
     /// Over a session whose handshake is done.
     pub(super) fn tls(recorded: Recorded, session: ClientConnection) -> Self {
-        let Recorded { socket, records } = recorded;
-        let tls = Tls { socket, session, records, broken: None };
+        let tls = Tls { socket: recorded, session, broken: None };
         Self { stream: Stream::Tls(Box::new(tls)), buffer: BytesMut::new() }
     }
 
@@ -96,9 +93,9 @@ impl Wire {
         let stream = match self.stream {
             Stream::Plain(socket) => Stream::Plain(move_over(socket)?),
             Stream::Tls(tls) => {
-                let Tls { socket, session, records, broken } = *tls;
-                let socket = move_over(socket)?;
-                Stream::Tls(Box::new(Tls { socket, session, records, broken }))
+                let Tls { socket: Recorded { socket, records }, session, broken } = *tls;
+                let socket = Recorded { socket: move_over(socket)?, records };
+                Stream::Tls(Box::new(Tls { socket, session, broken }))
             }
         };
         Ok(Self { stream, buffer: self.buffer })
@@ -115,7 +112,7 @@ impl Wire {
             }
             // A new session ticket may have come, which says nothing.
             Stream::Tls(tls) => {
-                tls.poll_read(cx, &mut self.buffer).is_ready() || !tls.records.are_whole()
+                tls.poll_read(cx, &mut self.buffer).is_ready() || !tls.socket.records.are_whole()
             }
         };
         !came && (!look || !hears(self.socket()))
@@ -131,7 +128,7 @@ impl Wire {
         {
             tls.session.send_close_notify();
             // Not by way of the runtime, which may have ended. A bank that has gone needs no word.
-            let _ = tls.session.write_tls(&mut &*SockRef::from(&tls.socket));
+            let _ = tls.session.write_tls(&mut &*SockRef::from(&tls.socket.socket));
         }
     }
 
@@ -169,7 +166,7 @@ impl Wire {
     fn judge(&mut self, received: Received, sending: &Sending<'_>) -> Received {
         let whole = match &self.stream {
             Stream::Plain(_) => true,
-            Stream::Tls(tls) => tls.records.are_whole(),
+            Stream::Tls(tls) => tls.socket.records.are_whole(),
         };
         let clean = sending.over && self.buffer.is_empty() && whole;
         // The body lies in the same memory: a connection that rests must not hold on to it.
@@ -232,7 +229,7 @@ impl Wire {
     fn socket(&self) -> &TcpStream {
         match &self.stream {
             Stream::Plain(socket) => socket,
-            Stream::Tls(tls) => &tls.socket,
+            Stream::Tls(tls) => &tls.socket.socket,
         }
     }
 }
@@ -308,8 +305,7 @@ impl Tls {
             if let Some(error) = self.broken.take() {
                 return Poll::Ready(Err(error));
             }
-            let socket = Socket { socket: &mut self.socket, cx };
-            match self.session.read_tls(&mut Followed { socket, records: &mut self.records }) {
+            match self.session.read_tls(&mut Socket { socket: &mut self.socket, cx }) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
                 Err(error) => return Poll::Ready(Err(error)),
@@ -325,22 +321,8 @@ impl Tls {
 
 /// A socket as the TLS session sees it: one that would block says so.
 struct Socket<'s, 'c, 'w> {
-    socket: &'s mut TcpStream,
+    socket: &'s mut Recorded,
     cx: &'c mut Context<'w>,
-}
-
-/// The same, while it is read: where records end is taken note of.
-struct Followed<'s, 'c, 'w> {
-    socket: Socket<'s, 'c, 'w>,
-    records: &'s mut Records,
-}
-
-impl Read for Followed<'_, '_, '_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.socket.read(into)?;
-        self.records.follow(into.get(..count).unwrap_or_default());
-        Ok(count)
-    }
 }
 
 impl Read for Socket<'_, '_, '_> {
