@@ -8,6 +8,7 @@ mod admin;
 mod asked;
 mod body;
 pub mod chassis;
+mod checked;
 mod clients;
 mod clock;
 mod commons;
@@ -50,6 +51,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use access_log::LogCounters;
+pub use checked::{Checked, check};
 use estate::Estate;
 pub use given::Given;
 use hub::Hub;
@@ -167,6 +169,7 @@ fn edge_tls(table: &RouteTable, shelf: &Shelf) -> Result<Option<Arc<EdgeSide>>, 
     let Some(tls) = &table.gateway.tls else { return Ok(None) };
     let side = EdgeSide::build(tls, shelf, None, None)
         .map_err(|error| StartError::new("the edge's TLS can't be set up", error))?;
+    side.tell(None);
     Ok(Some(side))
 }
 
