@@ -46,5 +46,5 @@ pub use table::{
     AccessLog, Admin, Api, Breaker, Client, ClientAuth, ClientStatus, Dialect, EdgeLimits, EdgeTls,
     Gateway, Listen, Maintenance, NativeTarget, Origin, Paths, Probe, QueryPolicy, Quota,
     RouteTable, SOCKETS_MAX, Scheme, Target, TargetSet, TargetStatus, TargetTls, Timeouts,
-    UpstreamHttp, Watch,
+    UnknownTokens, UpstreamHttp, Watch,
 };

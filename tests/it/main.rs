@@ -80,6 +80,8 @@ mod storm;
 mod systemd;
 mod taken_over;
 mod targets;
+mod tokens;
+mod tokens_shared;
 mod transport;
 mod upgrade;
 mod windows;
