@@ -1,4 +1,4 @@
-//! Deadlines that are computed from what others say: a bank's `expires_in`, a `Retry-After`, a table.
+//! Deadlines that are computed from what others say: `expires_in`, `Retry-After`, a table.
 //!
 //! `Instant + Duration` panics where the sum is beyond what the system can count, and a bank may
 //! say any number. This file decides that such a deadline is far away, and no more. A law of

@@ -60,6 +60,7 @@ use standing::Now;
 use tls::{EdgeSide, Shelf};
 use tokio::signal::unix::Signal;
 
+use crate::deadline::later;
 use crate::routes::RouteTable;
 use crate::snapshot::Snapshot;
 
@@ -277,7 +278,7 @@ impl Running {
 
     /// Waits until all workers are done, but no longer than `most`.
     fn wait_for_workers(&self, most: Duration) {
-        let end = now() + most;
+        let end = later(now(), most);
         while now() < end && !self.workers.iter().all(JoinHandle::is_finished) {
             std::thread::sleep(Duration::from_millis(5));
         }

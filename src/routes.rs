@@ -25,6 +25,7 @@ mod problem;
 mod reader;
 pub mod reference;
 mod secret;
+mod sharing;
 mod shown;
 mod sources;
 mod suggest;

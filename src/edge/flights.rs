@@ -5,6 +5,7 @@
 //! got. Whoever asks something else about the same token is refused. It must not know what an
 //! exchange is about.
 
+mod owed;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use dashmap::{DashMap, Entry};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub(super) use self::owed::Owed;
 use self::shelf::{Shelf, Slip, wiped};
 use crate::conversation::{Flight, FlightKey, Outcome};
 use crate::deadline::later;

@@ -163,7 +163,7 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
     drop(entry);
     // A caller that left has no use for its answer now, and may come back for it.
     if let Some(receipt) = fate.take_receipt().filter(|_| !fate.is_gone()) {
-        link.progress.owe(receipt);
+        link.progress.owed.push(receipt);
     }
     into_response(answer)
 }

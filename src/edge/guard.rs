@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::cut::Cut;
-use super::flights::Receipt;
+use super::flights::Owed;
 use crate::fault::Fault;
 use crate::framing::{HeadLimits, Scan};
 
@@ -69,10 +69,7 @@ pub(super) struct Progress {
     /// Whether an answer went out to its end since this was last asked.
     ended: Cell<bool>,
     cut: Cell<Option<Cut>>,
-    /// For answers on their way that are kept until they have gone out.
-    receipts: RefCell<Vec<Receipt>>,
-    /// Whether the peer has said all that it will say: it may not be there any more.
-    peer_ended: Cell<bool>,
+    pub(super) owed: Owed,
 }
 
 impl Progress {
@@ -90,8 +87,7 @@ impl Progress {
             bare_answers: Cell::new(0),
             ended: Cell::new(false),
             cut: Cell::new(None),
-            receipts: RefCell::default(),
-            peer_ended: Cell::new(false),
+            owed: Owed::default(),
         })
     }
 
@@ -141,20 +137,7 @@ impl Progress {
     /// An answer went out to its end.
     pub(super) fn note_end(&self) {
         self.ended.set(true);
-        // Who has closed its side may have hung up: the system takes bytes for it all the same.
-        if !self.peer_ended.get() {
-            self.receipts.borrow_mut().drain(..).for_each(Receipt::delivered);
-        }
-    }
-
-    /// An answer is about to go out that is kept until it has.
-    pub(super) fn owe(&self, receipt: Receipt) {
-        self.receipts.borrow_mut().push(receipt);
-    }
-
-    /// The peer will say nothing more.
-    pub(super) fn note_peer_end(&self) {
-        self.peer_ended.set(true);
+        self.owed.settle();
     }
 
     /// Whether one did since this was last asked.
@@ -214,8 +197,7 @@ pub(super) struct Guard<S> {
     /// Bytes of the current body that are still to come.
     body_left: u64,
     scan: Scan,
-    /// What ended the connection. No byte after it is looked at again: a scan that has failed
-    /// must not be asked once more.
+    /// What ended the connection: a scan that has failed must not be asked once more.
     doomed: Option<Fault>,
 }
 
@@ -356,7 +338,7 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
             let was_empty = self.waiting().is_empty();
             match self.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => {
-                    self.progress.note_peer_end();
+                    self.progress.owed.note_peer_end();
                     return Poll::Ready(Ok(()));
                 }
                 Poll::Ready(Ok(_)) if was_empty && self.body_left == 0 => {

@@ -5,6 +5,7 @@
 
 mod banks;
 mod change;
+mod tokens;
 
 use std::sync::atomic::Ordering;
 
@@ -55,7 +56,9 @@ impl Collector for HubCollector {
         encode_process(&mut encoder, hub)?;
         encode_workers(&mut encoder, hub)?;
         change::encode(&mut encoder, hub)?;
-        banks::encode(&mut encoder, &hub.snapshot.load())
+        let snapshot = hub.snapshot.load();
+        tokens::encode(&mut encoder, &snapshot.memory)?;
+        banks::encode(&mut encoder, &snapshot)
     }
 }
 

@@ -16,6 +16,7 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::deadline::later;
 use crate::fault::{Fault, Name};
 
 /// What a look-up gives.
@@ -112,7 +113,7 @@ impl Book {
                 None => changed.await,
                 Some(last_good) => {
                     // Counted from the question: who comes later waits for it the less.
-                    if timeout_at(asked_at + wait, changed).await.is_err() {
+                    if timeout_at(later(asked_at, wait), changed).await.is_err() {
                         return Ok(last_good);
                     }
                 }

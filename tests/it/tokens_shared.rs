@@ -92,7 +92,8 @@ over_both! {
         let second_refresh = text(&second, "refresh_token");
         thief.refresh(second_refresh).refused(400, "invalid_grant", UNOWNED);
         thief.refresh(refresh).refused(400, "invalid_grant", UNOWNED);
-        assert_eq!(anna.username(text(&second, "access_token")).good().json()["valid_username"], true);
+        let known = anna.username(text(&second, "access_token")).good().json();
+        assert_eq!(known["valid_username"], true);
         anna.revoke(text(&second, "access_token")).good();
         anna.revoke(second_refresh).good();
         assert_eq!(it.heard(), 5);

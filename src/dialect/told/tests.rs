@@ -1,3 +1,4 @@
+//! Tests of what is remembered of tokens, for whom, and for how long.
 #![expect(clippy::disallowed_methods, reason = "a test's first instant has to come from somewhere")]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of who goes, who waits, and who is given an answer again.
+
 use std::cell::Cell;
 
 use bytes::Bytes;

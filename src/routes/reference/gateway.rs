@@ -69,6 +69,13 @@ pub(in crate::routes) static GATEWAY: Section = Section {
             "A private folder for the upgrade socket, made if it is not there. No upgrade without.",
         ),
         Row::other(
+            "state_dir",
+            "folder name",
+            "",
+            "A private folder for what has to live longer than the process, made if it is not \
+             there: whose a token is. In memory only, if left out.",
+        ),
+        Row::other(
             "watch",
             "duration, 100ms to 1h, or `\"off\"`",
             "\"2s\"",
