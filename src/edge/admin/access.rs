@@ -2,8 +2,8 @@
 //!
 //! A browser on the operator's machine reaches loopback, too. So a page of a stranger could read
 //! what is here under a name of its own that it lets point to 127.0.0.1 (DNS rebinding), and could
-//! send a POST without being asked (CSRF). This file decides which names are ours, and what a change
-//! must carry that a page can't send. It must not know what the pages are.
+//! send a POST without being asked (CSRF). This file decides which names are ours, and what a
+//! change must carry that a page can't send. It must not know what the pages are.
 
 use std::net::IpAddr;
 
@@ -90,7 +90,7 @@ fn is_ours(authority: &Authority, names: &[String]) -> bool {
 /// A browser says so of all that a page asks for. What somebody typed in has `none`; a page of
 /// ours asks for nothing but itself.
 fn is_of_a_page(headers: &HeaderMap) -> bool {
-    let site = headers.get(FETCH_SITE).map(|site| site.as_bytes());
+    let site = headers.get(FETCH_SITE).map(axum::http::HeaderValue::as_bytes);
     headers.contains_key(ORIGIN)
         || site.is_some_and(|site| site != b"none" && site != b"same-origin")
 }

@@ -72,7 +72,7 @@ impl LineLimit {
 /// A layer of its own: as a filter of another one (`Filter::event_enabled`) it would disable what
 /// comes after, too.
 impl<S: Subscriber> Layer<S> for LineLimit {
-    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         // Whoever wants more than that asked for all of it.
         if *metadata.level() > Level::INFO {
