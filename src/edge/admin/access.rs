@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 /// What a change must carry, with any value. A page would have to ask first (CORS), and is never
@@ -90,7 +90,7 @@ fn is_ours(authority: &Authority, names: &[String]) -> bool {
 /// A browser says so of all that a page asks for. What somebody typed in has `none`; a page of
 /// ours asks for nothing but itself.
 fn is_of_a_page(headers: &HeaderMap) -> bool {
-    let site = headers.get(FETCH_SITE).map(axum::http::HeaderValue::as_bytes);
+    let site = headers.get(FETCH_SITE).map(HeaderValue::as_bytes);
     headers.contains_key(ORIGIN)
         || site.is_some_and(|site| site != b"none" && site != b"same-origin")
 }
