@@ -25,14 +25,17 @@ mod handover;
 mod hands;
 mod held;
 mod hub;
+mod line_queue;
 mod local;
 mod meters;
 mod metrics;
 pub mod names;
 mod notify;
 mod plug;
+pub mod process_log;
 mod reload;
 mod run_dir;
+pub mod signals;
 mod sockets;
 mod standing;
 mod successor;
@@ -215,6 +218,17 @@ impl Running {
         Some(reload::reload_on_hangup(reloader, hangups))
     }
 
+    /// What opens the access log anew at each SIGUSR1; nothing where there is none.
+    fn reopens(&self, mut asked: Signal) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let log = self.hub.log.clone()?;
+        Some(async move {
+            while asked.recv().await.is_some() {
+                tracing::info!("the access log is opened anew");
+                log.reopen();
+            }
+        })
+    }
+
     /// How it stands to new work.
     pub fn stage(&self) -> Stage {
         self.hub.stage()
@@ -284,14 +298,12 @@ impl Running {
         }
     }
 
-    /// Waits until the last access line is on the disk. The workers are gone; whoever else still
-    /// has the hub, such as a reload that hangs, is not waited for.
+    /// Waits until the last access line is on the disk, but not for a disk that hangs or a pipe
+    /// that nobody reads. The workers are gone; whoever else still has the hub, such as a reload
+    /// that hangs, is not waited for.
     fn finish_log(&mut self) {
         let (Some(thread), Some(log)) = (self.log_thread.take(), &self.hub.log) else { return };
-        log.end();
-        if thread.join().is_err() {
-            tracing::error!("the access log's thread panicked");
-        }
+        log.end(thread);
     }
 }
 

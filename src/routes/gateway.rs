@@ -42,6 +42,7 @@ pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
     Some(Gateway {
         listen: listen.into_iter().map(|listen| listen.value).collect(),
         admin,
+        admin_hosts: read_admin_hosts(&section),
         workers,
         tls,
         limits: read_limits(&section),
@@ -152,6 +153,14 @@ fn read_admin(section: &Reader<'_>, listen: &[At<Listen>]) -> Admin {
         }
     }
     Admin { address }
+}
+
+/// The names that the admin listener is asked by, as a `Host` field has them.
+fn read_admin_hosts(section: &Reader<'_>) -> Vec<String> {
+    let names = section.text_or_texts("admin_hosts");
+    let parsed =
+        names.into_iter().filter_map(|name| section.parsed(name, grammar::parse_host_name));
+    parsed.map(|name| name.value).collect()
 }
 
 fn read_tls(section: &Reader<'_>, listen: &[At<Listen>]) -> Option<EdgeTls> {

@@ -41,6 +41,12 @@ pub(in crate::routes) static GATEWAY: Section = Section {
             "\"127.0.0.1:9443\"",
             "The admin listener: health, metrics, status page. Plain HTTP.",
         ),
+        Row::other(
+            "admin_hosts",
+            "list of names",
+            "[]",
+            "Names of the admin listener; addresses and names without a dot need not be listed.",
+        ),
         Row::flag("insecure_public_admin", "Allow `admin` on an address that is not loopback."),
         Row::flag(
             "insecure_header_identity",

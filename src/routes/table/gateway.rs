@@ -18,6 +18,8 @@ pub struct Gateway {
     pub listen: Vec<Listen>,
     /// The admin listener.
     pub admin: Admin,
+    /// Names besides addresses and `localhost` that the admin listener is asked by; in lower case.
+    pub admin_hosts: Vec<String>,
     /// Worker threads; `None` is one for each core.
     pub workers: Option<NonZeroU32>,
     /// `[gateway.tls]`; absent only when every listener is insecure.
