@@ -98,6 +98,11 @@ impl<'a> Certificate<'a> {
         name::shown(self.subject)
     }
 
+    /// Its issuer's name, for messages.
+    pub fn shown_issuer(&self) -> String {
+        name::shown(self.issuer)
+    }
+
     fn note(&mut self, id: &[u8], value: &'a [u8]) -> Result<(), NotDer> {
         match id {
             KEY_USAGE => self.signs_lists = has_bit(der::only(value, tag::BIT_STRING)?, CRL_SIGN),

@@ -124,9 +124,7 @@ pub(super) struct Extension<'a> {
 }
 
 /// Each extension of a SEQUENCE of them.
-pub(super) fn extensions(
-    sequence: &[u8],
-) -> impl Iterator<Item = Result<Extension<'_>, NotDer>> {
+pub(super) fn extensions(sequence: &[u8]) -> impl Iterator<Item = Result<Extension<'_>, NotDer>> {
     let mut reader = Reader::new(sequence);
     std::iter::from_fn(move || {
         if reader.is_empty() {

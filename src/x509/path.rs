@@ -230,9 +230,11 @@ impl Search<'_, '_> {
     fn is_on_the_way(&self, number: usize) -> bool {
         let of = |number: usize| self.chain.others.get(number).map(|(_, one)| one);
         let Some(one) = of(number) else { return true };
-        self.between.iter().filter_map(|number| of(*number)).chain([&self.chain.leaf]).any(
-            |earlier| earlier.subject == one.subject && earlier.key == one.key,
-        )
+        self.between
+            .iter()
+            .filter_map(|number| of(*number))
+            .chain([&self.chain.leaf])
+            .any(|earlier| earlier.subject == one.subject && earlier.key == one.key)
     }
 }
 

@@ -232,13 +232,9 @@ fn no_pem(file: &str, bytes: &[u8], wanted: Wanted) -> String {
                  -deststoretype PKCS12, and then with openssl pkcs12"
             ),
         ),
-        Some(binary::Kind::EncryptedKey) => {
-            of("an encrypted private key in DER", convert("pkcs8"))
-        }
+        Some(binary::Kind::EncryptedKey) => of("an encrypted private key in DER", convert("pkcs8")),
         Some(binary::Kind::Key) => of("a private key in DER", convert("pkey")),
-        Some(binary::Kind::Pkcs7) => {
-            of("a PKCS#7 message in DER", convert("pkcs7 -print_certs"))
-        }
+        Some(binary::Kind::Pkcs7) => of("a PKCS#7 message in DER", convert("pkcs7 -print_certs")),
         Some(binary::Kind::CertificateOrList) => of("DER", convert(wanted.command())),
         Some(binary::Kind::Utf16) => {
             format!("is written in UTF-16; save it as plain ASCII text: it holds PEM {noun}s")

@@ -136,7 +136,7 @@ impl Anchors {
         let held = leaf
             .verify_for_usage(self.algorithms.all, &trusted, &between, now, usage, None, None)
             .map_err(refusal)?;
-        let ders: Vec<_> = held.intermediate_certificates().map(|one| one.der()).collect();
+        let ders: Vec<_> = held.intermediate_certificates().map(webpki::Cert::der).collect();
         let own = held.end_entity().der();
         let certificates: Result<Vec<_>, NotDer> =
             [&own].into_iter().chain(&ders).map(|der| Certificate::parse(der)).collect();

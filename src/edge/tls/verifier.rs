@@ -15,6 +15,7 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use super::anchors::{Anchors, refusal};
 use super::revocation::Revocation;
+use crate::x509::Certificate;
 
 /// Most bytes of CAs' names that a client is sent. Java refuses messages of more than 32 KiB, and
 /// from 64 KiB on the length does not fit into its field (RFC 5246 section 7.4.4).
@@ -76,11 +77,20 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let usage = KeyUsage::client_auth();
-        self.anchors.verify(end_entity, intermediates, now, usage, &|verified| {
+        let verified = self.anchors.verify(end_entity, intermediates, now, usage, &|verified| {
             let revocation = self.revocation.as_ref();
             revocation.map_or(Ok(()), |revocation| revocation.check(&self.anchors, verified, now))
-        })?;
-        Ok(ClientCertVerified::assertion())
+        });
+        match verified {
+            Ok(()) => Ok(ClientCertVerified::assertion()),
+            Err(error) => {
+                let names = Certificate::parse(end_entity).ok();
+                let subject = names.as_ref().map(Certificate::shown_subject);
+                let issuer = names.as_ref().map(Certificate::shown_issuer);
+                tracing::info!(subject, issuer, %error, "a client's certificate is refused");
+                Err(error)
+            }
+        }
     }
 
     fn verify_tls12_signature(

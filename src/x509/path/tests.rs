@@ -54,8 +54,7 @@ fn fault(leaf: &[u8], others: &[Vec<u8>]) -> Option<ChainFault> {
 #[test]
 fn unordered_chains_with_strays_twins_and_the_root_itself_lead_to_their_anchor() {
     let leaf = certificate("client", "between", 1, 3);
-    let (between, root) =
-        (certificate("between", "root", 2, 3), certificate("root", "root", 3, 3));
+    let (between, root) = (certificate("between", "root", 2, 3), certificate("root", "root", 3, 3));
     let stray = certificate("stray", "stray", 4, 3);
     let others = [stray.clone(), root.clone(), stray, between, leaf.clone(), root];
     let found = paths(&leaf, &others, &anchors(&["root", "another"]));
@@ -67,10 +66,8 @@ fn unordered_chains_with_strays_twins_and_the_root_itself_lead_to_their_anchor()
 #[test]
 fn a_cross_signed_authority_gives_a_way_to_each_anchor() {
     let leaf = certificate("client", "between", 1, 0);
-    let others = [
-        certificate("between", "old root", 2, 0),
-        certificate("between", "new root", 2, 0),
-    ];
+    let others =
+        [certificate("between", "old root", 2, 0), certificate("between", "new root", 2, 0)];
     let found = paths(&leaf, &others, &anchors(&["new root", "old root"]));
     let ways: Vec<_> = found.iter().map(|path| (path.between[0], path.anchor)).collect();
     assert_eq!(ways, [(0, 1), (1, 0)]);
