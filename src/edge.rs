@@ -24,6 +24,7 @@ mod guests;
 mod handover;
 mod hands;
 mod held;
+mod housekeeping;
 mod hub;
 mod local;
 mod meters;
@@ -52,6 +53,7 @@ use std::time::{Duration, Instant};
 use access_log::LogCounters;
 use estate::Estate;
 pub use given::Given;
+use housekeeping::Housekeeping;
 use hub::Hub;
 pub use hub::Stage;
 use reload::ReloadThread;
@@ -101,6 +103,8 @@ pub struct Running {
     admin_thread: Option<admin::AdminThread>,
     log_thread: Option<JoinHandle<()>>,
     reload_thread: Option<ReloadThread>,
+    /// It ends with this.
+    _housekeeping: Housekeeping,
 }
 
 /// Starts a gateway in this process. Ports may be 0.
@@ -148,6 +152,8 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
     }
     let admin_thread = admin::spawn(hub.clone(), admin)
         .map_err(|error| StartError::new("the admin listener can't start", error))?;
+    let housekeeping = housekeeping::spawn(&hub)
+        .map_err(|error| StartError::new("the housekeeping thread can't start", error))?;
     let process = std::process::id();
     let workers_count = workers.len();
     tracing::info!(process, ?addresses, admin = %admin_address, workers = workers_count, "serving");
@@ -160,6 +166,7 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
         admin_thread: Some(admin_thread),
         log_thread,
         reload_thread,
+        _housekeeping: housekeeping,
     })
 }
 

@@ -44,6 +44,11 @@ impl Commons {
         self.shelves.entry(bank).or_insert_with(new).clone()
     }
 
+    /// Whether what one worker has to do for all falls to this one, by a bank's number.
+    pub(super) fn is_share_of(&self, worker: usize, bank: u64) -> bool {
+        bank % self.workers as u64 == worker as u64 % self.workers as u64
+    }
+
     /// Forgets a bank that is not in the table any more.
     pub(super) fn forget(&self, bank: BankKey) {
         self.shelves.remove(&bank);
