@@ -26,6 +26,7 @@ mod hands;
 mod held;
 mod housekeeping;
 mod hub;
+mod last_good;
 mod local;
 mod meters;
 mod metrics;
@@ -52,11 +53,11 @@ use std::time::{Duration, Instant};
 
 use access_log::LogCounters;
 use estate::Estate;
-pub use given::Given;
+pub use given::{Given, load};
 use housekeeping::Housekeeping;
 use hub::Hub;
 pub use hub::Stage;
-use reload::ReloadThread;
+use reload::{ReloadThread, Texts};
 use sockets::Bound;
 use standing::Now;
 use tls::{EdgeSide, Shelf};
@@ -118,7 +119,7 @@ pub fn start(given: impl Into<Given>) -> Result<Running, StartError> {
 /// Starts a gateway that uses, and leaves, these sockets.
 fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> {
     let bound = Bound::bind(&given.table.gateway, &estate)?;
-    let Given { table, aside, config, names } = given;
+    let Given { table, aside, config, names, good, included } = given;
     for switch in table.insecure_switches() {
         tracing::warn!("insecure: {switch}");
     }
@@ -136,12 +137,13 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
     let Bound { addresses, ears, admin, admin_address } = bound;
     let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, names, ears.len());
     let hub = Arc::new(hub);
+    let _ = hub.commons.own.set(addresses.iter().copied().chain([admin_address]).collect());
     read_banks_tls(&hub, &shelf);
     stand(&hub, aside);
     let reload_thread = match &config {
         None => None,
         Some(config) => Some(
-            reload::spawn(hub.clone(), config)
+            reload::spawn(hub.clone(), config, Texts { good, included })
                 .map_err(|error| StartError::new("the reload thread can't start", error))?,
         ),
     };

@@ -91,6 +91,7 @@ impl Facts {
             drain_delay,
             drain_quiet,
             run_dir,
+            state_dir,
             watch,
         } = gateway;
         let mut facts = Self::default();
@@ -105,6 +106,7 @@ impl Facts {
         facts.time("drain_delay", *drain_delay);
         facts.time("drain_quiet", *drain_quiet);
         facts.maybe("run_dir", run_dir.as_ref().map(|folder| folder.display()));
+        facts.maybe("state_dir", state_dir.as_ref().map(|folder| folder.display()));
         match watch {
             Watch::Off => facts.show("watch", "off"),
             Watch::Every(interval) => facts.time("watch", *interval),

@@ -51,6 +51,7 @@ pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
         drain_delay: section.time_or_default("drain_delay"),
         drain_quiet: section.time_or_default("drain_quiet"),
         run_dir,
+        state_dir: read_state_dir(&section),
         watch: section
             .parse("watch", grammar::parse_watch)
             .map_or(Watch::Every(WATCH_DEFAULT), |watch| watch.value),
@@ -93,6 +94,14 @@ fn read_run_dir(section: &Reader<'_>) -> Option<PathBuf> {
         } else {
             Ok(folder)
         }
+    });
+    folder.map(|folder| folder.value)
+}
+
+fn read_state_dir(section: &Reader<'_>) -> Option<PathBuf> {
+    let folder = section.parse("state_dir", |name| match name {
+        "" => Err(Wrong::new("`state_dir` is empty").right("a folder name")),
+        name => Ok(section.page.directory().join(name)),
     });
     folder.map(|folder| folder.value)
 }

@@ -71,7 +71,7 @@ fn find(root: &Reader<'_>, pattern: At<&str>) -> Vec<PathBuf> {
 }
 
 /// Whether a name fits a pattern in which `*` stands for any characters, or none.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(first) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();

@@ -2,7 +2,7 @@
 //!
 //! This file decides what an upstream's URL may be. It must not know how it is reached.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::page::Wrong;
@@ -80,9 +80,39 @@ pub(super) fn is_private(origin: &Origin) -> bool {
     let host = &*origin.host;
     match host.parse::<IpAddr>() {
         Ok(address) => is_private_address(address),
-        // RFC 6761 section 6.3: `localhost` and all below it are loopback.
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+        Err(_) => is_localhost(host),
     }
+}
+
+/// Whether an address is one that the gateway itself listens on: a call to it would be the hub's own
+/// to its admin listener, or come back for ever.
+pub fn is_own_address(address: SocketAddr, own: &[SocketAddr]) -> bool {
+    let ip = address.ip().to_canonical();
+    // To connect to the address of none leads to this host.
+    let is_local = ip.is_loopback() || ip.is_unspecified();
+    own.iter().filter(|own| own.port() == address.port()).any(|own| {
+        let own = own.ip().to_canonical();
+        own == ip
+            || (own.is_unspecified() && is_local)
+            || (ip.is_unspecified() && own.is_loopback())
+    })
+}
+
+/// Whether an upstream's own text says that it leads to the gateway itself.
+pub(super) fn is_own(origin: &Origin, own: &[SocketAddr]) -> bool {
+    let at = |ip: IpAddr| is_own_address(SocketAddr::new(ip, origin.port), own);
+    match origin.host.parse::<IpAddr>() {
+        Ok(ip) => at(ip),
+        Err(_) if is_localhost(&origin.host) => {
+            at(Ipv4Addr::LOCALHOST.into()) || at(Ipv6Addr::LOCALHOST.into())
+        }
+        Err(_) => false,
+    }
+}
+
+/// RFC 6761 section 6.3: `localhost` and all below it are loopback.
+fn is_localhost(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
 }
 
 /// Parses `https://host`, `https://host:port`, or the same with `http`. The host comes out in

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
+use super::grants::Granted;
 use super::problem::{PROBLEMS_MAX, Problem, Report, Severity};
-use super::secret::is_reference;
+use super::secret::{References, is_reference};
 use super::shown::LineCounter;
 use super::sources::Sources;
 
@@ -66,6 +67,8 @@ pub(super) struct Page<'p> {
     pub(super) file: Arc<Path>,
     pub(super) text: &'p str,
     pub(super) sources: &'p dyn Sources,
+    /// What an included file may do; the operator's own may do all.
+    pub(super) granted: Option<Granted>,
     /// Which named files exist: a certificate that 100,000 targets share is asked for once.
     existing: RefCell<HashMap<PathBuf, bool>>,
     found: RefCell<Found>,
@@ -84,7 +87,19 @@ struct Found {
 
 impl<'p> Page<'p> {
     pub(super) fn new(file: Arc<Path>, text: &'p str, sources: &'p dyn Sources) -> Self {
-        Self { file, text, sources, existing: RefCell::default(), found: RefCell::default() }
+        let (existing, found) = Default::default();
+        Self { file, text, sources, granted: None, existing, found }
+    }
+
+    /// The same, of a file that the operator's includes.
+    pub(super) fn included(self, granted: Granted) -> Self {
+        Self { granted: Some(granted), ..self }
+    }
+
+    /// Where its references lead.
+    pub(super) fn references(&self) -> References<'_> {
+        let (directory, granted) = (self.directory(), self.granted.as_ref());
+        References { directory, sources: self.sources, granted }
     }
 
     /// Parses the file as TOML. After a syntax error the rest of a file can't be trusted to mean

@@ -121,13 +121,7 @@ impl Rounds {
     }
 }
 
-fn is_due(
-    seen: &mut Seen,
-    route: &Route,
-    probe: &Probe,
-    unix_seconds: i64,
-    now: Instant,
-) -> bool {
+fn is_due(seen: &mut Seen, route: &Route, probe: &Probe, unix_seconds: i64, now: Instant) -> bool {
     let calls = route.tally.calls.load(Ordering::Relaxed);
     if calls != seen.calls {
         (seen.calls, seen.called_at) = (calls, now);
