@@ -34,6 +34,7 @@ pub mod table;
 mod target;
 #[cfg(test)]
 mod tests;
+mod unshown;
 
 pub use diff::{CHANGES_MAX, Change, Diff, How, KeyChange, Part};
 pub use gateway::admin_address;

@@ -14,16 +14,16 @@ pub(super) use edge::Running;
 
 /// Loads a routing table.
 pub(super) fn load(config: &Path) -> Result<routes::Loaded, Failure> {
-    routes::load(config, &routes::SystemSources).map_err(|report| unusable(config, report))
+    routes::load(config, &routes::SystemSources).map_err(|report| unusable(config, &report))
 }
 
 /// Loads what a new process would serve: with the last good entries of files that are broken.
 pub(super) fn load_to_run(config: &Path) -> Result<routes::Loaded, Failure> {
-    edge::load(config).map_err(|report| unusable(config, report))
+    edge::load(config).map_err(|report| unusable(config, &report))
 }
 
-fn unusable(config: &Path, report: routes::Report) -> Failure {
-    let report = show(&report);
+fn unusable(config: &Path, report: &routes::Report) -> Failure {
+    let report = show(report);
     Failure::new(format_args!("{} can't be used\n\n{report}", config.display()))
 }
 

@@ -26,7 +26,7 @@ pub(super) fn open_private(folder: &Path, key: &str) -> Result<(), StartError> {
     let shown = folder.display();
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(StartError::new(format!("`{key}` {shown} can't be made"), error));
+            Err(StartError::new(format!("`{key}` {shown} can't be made"), error))
         }
         _ => check_private(folder, key),
     }

@@ -164,14 +164,27 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, Wrong> {
     })
 }
 
-/// A name for people: 1 to 100 characters without control characters.
+/// A name for people: 1 to 100 characters without control characters, and without those that no
+/// one sees but that change how what stands around them is shown.
 pub(super) fn parse_name(text: &str) -> Result<Name, Wrong> {
     let length = text.chars().count();
-    if (1..=NAME_CHARS_MAX).contains(&length) && !text.chars().any(char::is_control) {
+    if (1..=NAME_CHARS_MAX).contains(&length) && !text.chars().any(misleads) {
         return Ok(Arc::from(text));
     }
     Err(Wrong::new("this is no name")
         .right(format!("1 to {NAME_CHARS_MAX} characters without control characters")))
+}
+
+/// Whether a character makes a terminal or a page show something else than is written: control
+/// characters, ends of lines, marks of direction, and what has no width (UAX #9, UTR #36).
+pub(super) fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
+                | '\u{E0000}'..='\u{E007F}'
+        )
 }
 
 /// The URL that errors point to: RFC 6749 section 5.2 allows `%x21 / %x23-5B / %x5D-7E`.
@@ -300,6 +313,27 @@ mod tests {
         }
         assert!(parse_path(&long[..PATH_BYTES_MAX]).is_ok());
         assert!(parse_base_path("/").is_err());
+    }
+
+    #[test]
+    fn a_name_is_shown_as_it_is_written() {
+        for good in ["Bank", "Banque Générale", "銀行", "بنك", "A & B (2)"] {
+            assert_eq!(parse_name(good).as_deref(), Ok(good));
+        }
+        let long = "x".repeat(NAME_CHARS_MAX + 1);
+        for bad in [
+            "",
+            "a\nb",
+            "a\u{1b}[31mb",
+            "\u{202e}knab",
+            "a\u{2028}b",
+            "a\u{200b}b",
+            "a\u{feff}",
+            "\u{2066}x",
+            &long,
+        ] {
+            assert!(parse_name(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Grant {
             parsed.map(|text| text.value).collect::<Vec<_>>()
         };
         let env_prefix = section.parse("env_prefix", parse_env_prefix);
-        let folder = section.parse("folder", |folder| parse_folder(folder));
+        let folder = section.parse("folder", parse_folder);
         let targets_max = section.count_or_default("targets_max");
         Self {
             files: texts("files", parse_pattern),

@@ -4,6 +4,7 @@
 //! itself, the operator's file everything. It must not know how a single table is read.
 
 use std::cell::RefCell;
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -266,9 +267,9 @@ fn finish(
     quarantined.sort_by(|left, right| left.file.cmp(&right.file));
     let mut kept = Vec::new();
     for (id, target) in old.into_iter().filter_map(keyed) {
-        if !targets.contains_key(&id) {
-            kept.push(id.clone());
-            targets.insert(id, target);
+        if let Slot::Vacant(slot) = targets.entry(id) {
+            kept.push(slot.key().clone());
+            slot.insert(target);
         }
     }
     kept.sort();

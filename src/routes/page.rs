@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
+use super::grammar::misleads;
 use super::grants::Granted;
 use super::problem::{PROBLEMS_MAX, Problem, Report, Severity};
 use super::secret::{References, is_reference};
 use super::shown::LineCounter;
 use super::sources::Sources;
+use super::unshown;
 
 /// A stretch of a file, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -233,8 +235,7 @@ impl<'p> Page<'p> {
     }
 
     /// Reports syntax errors, one for each line, and hides what may be a secret in those lines:
-    /// where the table that the line belongs to has named `headers` before, all that follows the
-    /// line's first `=`, or the whole line.
+    /// all of it where the table that the line belongs to has named one before.
     fn report_unparsed(&self, spans: Vec<(Span, String)>) {
         let mut spans = spans.into_iter().peekable();
         let mut start = 0;
@@ -244,20 +245,14 @@ impl<'p> Page<'p> {
             if line.trim_start().starts_with('[') {
                 sensitive = false;
             }
-            sensitive |= ["header", "secret", "private_key", "PRIVATE KEY"]
-                .iter()
-                .any(|word| line.contains(word));
+            sensitive |= unshown::makes_suspect(line);
             let mut first = true;
             while let Some((span, what)) = spans.next_if(|(span, _)| span.start < end) {
                 if std::mem::take(&mut first) {
                     self.error(span, Wrong::new(what));
-                    let shown = line.find('=').map_or(0, |at| at + 1);
-                    if sensitive {
-                        self.mask(Span {
-                            start: start + shown,
-                            end: start + line.trim_end().len(),
-                        });
-                    }
+                    let whole = || Span { start: 0, end: line.trim_end().len() };
+                    let hidden = unshown::hidden_in(line).or_else(|| sensitive.then(whole));
+                    hidden.into_iter().for_each(|hidden| self.mask(hidden.after(start)));
                 }
             }
             start = end;
@@ -271,8 +266,8 @@ impl<'p> Page<'p> {
 
 /// A sentence that may quote the file, on one line and without what a terminal would obey.
 fn printable(text: String) -> String {
-    if !text.contains(char::is_control) {
+    if !text.contains(misleads) {
         return text;
     }
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if misleads(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -51,6 +51,7 @@ mod heads;
 mod http2;
 mod http2_frames;
 mod identity;
+mod included;
 mod knobs;
 mod learned;
 mod leaving;

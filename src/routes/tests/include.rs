@@ -75,6 +75,16 @@ fn a_pattern_that_fits_nothing_is_a_warning() {
 }
 
 #[test]
+fn a_file_whose_name_would_forge_a_line_of_the_log_is_left_out() {
+    let (a, b) = (target("A", ""), target("B", ""));
+    let forged = "routes.d/a\n2026-01-01 INFO all is well.toml";
+    let loaded = loaded("", &[(forged, &a), ("routes.d/b.toml", &b)]);
+    assert_eq!(ids(&loaded), ["B"]);
+    let warned = loaded.warnings.to_string();
+    assert!(warned.contains("left out") && !warned.contains("all is well"), "{warned}");
+}
+
+#[test]
 fn the_including_file_does_not_include_itself() {
     let text = format!("include = ['*.toml', 'a.toml']\n{GATEWAY}");
     let world =
