@@ -9,6 +9,7 @@
 //! [`mod@table`] of them.
 
 mod api;
+mod before;
 mod claims;
 mod client;
 mod describe;
@@ -27,6 +28,7 @@ mod problem;
 mod reader;
 pub mod reference;
 mod secret;
+mod sharing;
 mod shown;
 mod sources;
 mod suggest;
@@ -36,11 +38,12 @@ mod target;
 mod tests;
 mod unshown;
 
+pub use before::{AskBefore, Before};
 pub use diff::{CHANGES_MAX, Change, Diff, How, KeyChange, Part};
 pub use gateway::admin_address;
 #[doc(hidden)]
 pub use load::load_text;
-pub use load::{AskBefore, Before, Compile, Loaded, Quarantined, load, load_after, load_with};
+pub use load::{Compile, Loaded, Quarantined, load, load_after, load_with};
 pub use origin::{is_own_address, is_private_address};
 pub use problem::{Colour, PROBLEMS_MAX, Place, Problem, Report, Severity};
 pub use secret::Secret;
@@ -50,5 +53,5 @@ pub use table::{
     AccessLog, Admin, Api, Breaker, Client, ClientAuth, ClientStatus, Dialect, EdgeLimits, EdgeTls,
     Gateway, Listen, Maintenance, NativeTarget, Origin, Paths, Probe, QueryPolicy, Quota,
     RouteTable, SOCKETS_MAX, Scheme, Target, TargetSet, TargetStatus, TargetTls, Timeouts,
-    UpstreamHttp, Watch,
+    UnknownTokens, UpstreamHttp, Watch,
 };

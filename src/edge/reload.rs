@@ -29,6 +29,7 @@ use super::hub::Hub;
 use super::last_good::Keeper;
 use super::standing::Now;
 use super::{now, unix_now};
+use crate::deadline::later;
 use crate::routes::Watch;
 use crate::snapshot::Snapshot;
 
@@ -210,7 +211,7 @@ impl Desk {
                 Watch::Off => rest,
                 Watch::Every(interval) => {
                     // The interval may be another since the last look.
-                    next_look = next_look.min(now() + interval);
+                    next_look = next_look.min(later(now(), interval));
                     rest.min(next_look.saturating_duration_since(now()))
                 }
             };
@@ -231,7 +232,7 @@ impl Desk {
                     if let Some(restless) = changed.or_else(|| has_come.then(Restless::default)) {
                         self.work(Task::Reload, Cause::File, restless);
                     }
-                    next_look = now() + interval;
+                    next_look = later(now(), interval);
                 }
             }
         }

@@ -204,6 +204,9 @@ impl Worker {
         self.log.flush();
         let snapshot = self.hub.snapshot.load();
         self.forwarder.look_around(&snapshot.probed, unix_seconds());
+        if self.number == 0 {
+            self.hub.flights.sweep();
+        }
         self.forwarder.sweep(|route| {
             let current = snapshot.route(route.target.id.as_str());
             current.is_some_and(|current| current.number == route.number)

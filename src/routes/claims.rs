@@ -11,7 +11,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::load::{Before, File};
+use super::before::Before;
+use super::load::File;
 use super::page::{At, Page, Span, Wrong};
 use super::problem::Severity;
 use super::reader::did_you_mean;

@@ -82,6 +82,7 @@ impl Facts {
         let Gateway {
             listen,
             admin: Admin { address: admin },
+            admin_hosts,
             workers,
             tls,
             limits,
@@ -100,6 +101,7 @@ impl Facts {
         facts.list("listen", speaks(true));
         facts.list("insecure_plain_listen", speaks(false));
         facts.show("admin", admin);
+        facts.set("admin_hosts", admin_hosts);
         facts.show("insecure_header_identity", insecure_header_identity);
         facts.maybe("workers", *workers);
         facts.time("drain_timeout", *drain_timeout);

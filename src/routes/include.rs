@@ -7,9 +7,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::grammar;
 use super::page::{At, Wrong};
 use super::reader::{Reader, shorten};
+use super::shown::misleads;
 
 /// Most files that are included.
 const FILES_MAX: usize = 100_000;
@@ -63,8 +63,7 @@ fn find(root: &Reader<'_>, pattern: At<&str>) -> Vec<PathBuf> {
         name.is_some_and(|name| !name.starts_with('.') && matches(last, name))
     };
     // Its name stands in the log and on terminals.
-    let name_misleads =
-        |file: &PathBuf| file.to_str().is_none_or(|name| name.contains(grammar::misleads));
+    let name_misleads = |file: &PathBuf| file.to_str().is_none_or(|name| name.contains(misleads));
     let (odd, files): (Vec<_>, Vec<_>) =
         listed.into_iter().filter(name_fits).partition(name_misleads);
     if !odd.is_empty() {

@@ -10,6 +10,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::before::AskBefore;
 use super::claims::{Claims, check_claims, check_mentions};
 use super::grants::Grants;
 use super::include;
@@ -17,6 +18,7 @@ use super::page::{Page, Wrong};
 use super::pieces;
 use super::problem::Report;
 use super::reader::Reader;
+use super::sharing::Reach;
 use super::sources::{FILE_BYTES_MAX, MemorySources, Sources};
 use super::table::{Gateway, RouteTable, Target};
 use super::target::{Defaults, Entry, Shared};
@@ -58,42 +60,6 @@ pub struct Loaded {
     /// All included files.
     pub included: Vec<Arc<Path>>,
 }
-
-/// What was known before a table is loaded.
-pub trait Before {
-    /// The file whose target of this id serves.
-    fn owner(&self, id: &TargetId) -> Option<Arc<Path>>;
-
-    /// The text of an included file when it was last good, where it is kept outside of the process
-    /// that served it. It is parsed as if it were the file's.
-    fn text(&self, file: &Path) -> Option<String>;
-}
-
-/// Nothing was.
-impl Before for () {
-    fn owner(&self, _: &TargetId) -> Option<Arc<Path>> {
-        None
-    }
-
-    fn text(&self, _: &Path) -> Option<String> {
-        None
-    }
-}
-
-/// A table that serves: whose an id is, stays so. Its entries are kept by
-/// [`Loaded::keep_last_good`].
-impl Before for &RouteTable {
-    fn owner(&self, id: &TargetId) -> Option<Arc<Path>> {
-        self.targets.get(id).map(|target| Arc::clone(&target.source))
-    }
-
-    fn text(&self, _: &Path) -> Option<String> {
-        None
-    }
-}
-
-/// What finds out what was known before, of the table's own `[gateway]`.
-pub type AskBefore<'b> = &'b dyn Fn(&Gateway) -> Box<dyn Before + 'b>;
 
 /// An included file that was set aside, whole: none of its targets is in the table.
 #[derive(Debug)]
@@ -211,6 +177,8 @@ pub(super) fn load_all(
     if let Some(operators) = files.first() {
         check_mentions(&operators.page, &operator.clients.mentions, &claims, any_broken);
     }
+    let durable = operator.gateway.as_ref().is_some_and(|gateway| gateway.state_dir.is_some());
+    check_sharing(&files, &Reach::of(&operator.clients.clients, durable));
     let Finished { targets, kept, good, quarantined, warnings, failed } =
         finish(files, old, quarantined, &claims);
     let good = texts.into_iter().filter(|(file, _)| good.contains(file)).collect();
@@ -387,6 +355,16 @@ fn read_targets_only(page: &Page<'_>, defaults: &Defaults, shared: &RefCell<Shar
         page.error(page.top(), Wrong::new(what).right(right));
     }
     entries
+}
+
+fn check_sharing(files: &[File<'_>], reach: &Reach<'_>) {
+    for File { page, entries } in files {
+        for Entry { id, target } in entries {
+            if let Some(target) = target {
+                reach.check(page, id.span, target);
+            }
+        }
+    }
 }
 
 fn keyed(entry: Entry) -> Option<(TargetId, Arc<Target>)> {

@@ -84,8 +84,8 @@ pub(super) fn is_private(origin: &Origin) -> bool {
     }
 }
 
-/// Whether an address is one that the gateway itself listens on: a call to it would be the hub's own
-/// to its admin listener, or come back for ever.
+/// Whether an address is one that the gateway itself listens on: a call to it would be the hub's
+/// own to its admin listener, or come back for ever.
 pub fn is_own_address(address: SocketAddr, own: &[SocketAddr]) -> bool {
     let ip = address.ip().to_canonical();
     // To connect to the address of none leads to this host.
@@ -270,24 +270,86 @@ mod tests {
         assert!(!format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
     }
 
-    const PRIVATE: &str = "0.0.0.0 0.255.0.1 10.1.2.3 100.64.0.1 100.127.255.255 127.0.0.1 127.255.255.254 \
-                            169.254.169.254 172.16.0.1 172.31.255.255 192.0.0.1 192.0.0.170 192.0.2.1 \
-                            192.88.99.1 192.168.0.1 198.18.0.1 198.19.255.255 198.51.100.1 203.0.113.1 \
-                            224.0.0.1 240.0.0.1 255.255.255.255 :: ::1 ::7f00:1 ::ffff:127.0.0.1 \
-                            ::ffff:198.18.0.1 ::ffff:0:127.0.0.1 64:ff9b::127.0.0.1 64:ff9b::10.0.0.1 \
-                            64:ff9b:1::1 64:ff9b:1::8.8.8.8 100::1 2001::1 2001:2::1 2001:10::1 2001:20::1 \
-                            2001:db8::1 2002:7f00:1:: 2002:808:808::1 3fff::1 3fff:fff::1 4000::1 5f00::1 \
-                            fc00::1 fd00::1 fe80::1 febf::1 fec0::1 ff02::1";
-    const PUBLIC: &str = "1.1.1.1 8.8.8.8 100.63.0.1 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1 \
-                            192.88.98.1 198.17.0.1 198.20.0.1 198.51.101.1 223.255.255.254 ::ffff:8.8.8.8 \
-                            64:ff9b::8.8.8.8 2001:200::1 2001:db9::1 2606:4700::1111 3ffe::1 3fff:1000::1";
+    const PRIVATE: [&str; 50] = [
+        "0.0.0.0",
+        "0.255.0.1",
+        "10.1.2.3",
+        "100.64.0.1",
+        "100.127.255.255",
+        "127.0.0.1",
+        "127.255.255.254",
+        "169.254.169.254",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.0.0.1",
+        "192.0.0.170",
+        "192.0.2.1",
+        "192.88.99.1",
+        "192.168.0.1",
+        "198.18.0.1",
+        "198.19.255.255",
+        "198.51.100.1",
+        "203.0.113.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::7f00:1",
+        "::ffff:127.0.0.1",
+        "::ffff:198.18.0.1",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b::127.0.0.1",
+        "64:ff9b::10.0.0.1",
+        "64:ff9b:1::1",
+        "64:ff9b:1::8.8.8.8",
+        "100::1",
+        "2001::1",
+        "2001:2::1",
+        "2001:10::1",
+        "2001:20::1",
+        "2001:db8::1",
+        "2002:7f00:1::",
+        "2002:808:808::1",
+        "3fff::1",
+        "3fff:fff::1",
+        "4000::1",
+        "5f00::1",
+        "fc00::1",
+        "fd00::1",
+        "fe80::1",
+        "febf::1",
+        "fec0::1",
+        "ff02::1",
+    ];
+    const PUBLIC: [&str; 19] = [
+        "1.1.1.1",
+        "8.8.8.8",
+        "100.63.0.1",
+        "100.128.0.1",
+        "172.15.0.1",
+        "172.32.0.1",
+        "192.0.1.1",
+        "192.88.98.1",
+        "198.17.0.1",
+        "198.20.0.1",
+        "198.51.101.1",
+        "223.255.255.254",
+        "::ffff:8.8.8.8",
+        "64:ff9b::8.8.8.8",
+        "2001:200::1",
+        "2001:db9::1",
+        "2606:4700::1111",
+        "3ffe::1",
+        "3fff:1000::1",
+    ];
 
     #[test]
     fn private_addresses_are_known() {
-        for private in PRIVATE.split(' ') {
+        for private in PRIVATE {
             assert!(is_private_address(private.parse().unwrap()), "{private}");
         }
-        for public in PUBLIC.split(' ') {
+        for public in PUBLIC {
             assert!(!is_private_address(public.parse().unwrap()), "{public}");
         }
     }

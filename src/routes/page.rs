@@ -11,11 +11,10 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use super::grammar::misleads;
 use super::grants::Granted;
 use super::problem::{PROBLEMS_MAX, Problem, Report, Severity};
 use super::secret::{References, is_reference};
-use super::shown::LineCounter;
+use super::shown::{LineCounter, misleads};
 use super::sources::Sources;
 use super::unshown;
 

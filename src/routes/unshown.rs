@@ -1,9 +1,9 @@
 //! What of a file is hidden in every line that is shown, whoever reads it or does not.
 //!
 //! A line is shown because something in it is wrong, and beside that may stand a secret: in a table
-//! that nobody reads, under a key that nobody knows, or where the file is no TOML. This file decides
-//! by the reference which keys are known to hold none; what is not known so is hidden. It must not
-//! know what is wrong.
+//! that nobody reads, under a key that nobody knows, or where the file is no TOML. This file
+//! decides by the reference which keys are known to hold none; what is not known so is hidden. It
+//! must not know what is wrong.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

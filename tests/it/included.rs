@@ -2,12 +2,14 @@
 //! for anybody else.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, UNIX_EPOCH};
 
+use corgate::routes::{Sources as _, SystemSources};
 use serde_json::Value;
 
 use crate::ask::{Ask, Http};
@@ -271,4 +273,43 @@ fn a_new_file_that_claims_anothers_id_is_set_aside_alone() {
     assert_eq!(world.reload().1["set_aside"].as_array().unwrap().len(), 2);
     world.call(Http::One, Ask::token().bank("TWO")).good();
     assert_eq!(thief.requests().len(), 0);
+}
+
+#[test]
+fn no_file_holds_a_reader_up_or_is_longer_than_it_may_be() {
+    let place = tempfile::tempdir().unwrap();
+    let pipe = place.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for path in [&pipe, Path::new("/dev/zero"), Path::new("/dev/null"), place.path()] {
+        let error = SystemSources.read(path, 100).unwrap_err();
+        assert_eq!(error.to_string(), "is no regular file", "{}", path.display());
+    }
+    // It says that it has no length, and goes on for ever or waits for more.
+    assert!(SystemSources.read(Path::new("/proc/kmsg"), 100).is_err());
+    assert!(SystemSources.read(Path::new("/proc/self/environ"), 1).is_err());
+}
+
+#[test]
+fn a_name_within_a_folder_leads_to_nothing_outside() {
+    let place = tempfile::tempdir().unwrap();
+    let (folder, outside) = (place.path().join("folder"), place.path().join("outside"));
+    fs::create_dir_all(folder.join("..2026")).unwrap();
+    fs::write(&outside, "secret").unwrap();
+    fs::write(folder.join("..2026/key"), "mine").unwrap();
+    symlink("..2026", folder.join("..data")).unwrap();
+    symlink("..data/key", folder.join("key")).unwrap();
+    symlink("../outside", folder.join("link")).unwrap();
+    symlink("..", folder.join("up")).unwrap();
+    let read = |name: &str| SystemSources.read_within(&folder, name, 100);
+    // As secrets are mounted.
+    assert_eq!(read("key").unwrap(), "mine");
+    assert_eq!(SystemSources.locate(&folder, "key").unwrap(), folder.join("key"));
+    let absolute = outside.to_str().unwrap();
+    for name in ["../outside", "link", "up/outside", "key/../../outside", absolute, "", "."] {
+        let error = read(name).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{name}: {error}");
+        assert!(SystemSources.locate(&folder, name).is_err(), "{name}");
+    }
+    assert_eq!(read("none").unwrap_err().kind(), std::io::ErrorKind::NotFound);
 }

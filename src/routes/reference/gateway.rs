@@ -13,8 +13,8 @@ pub(in crate::routes) static ROOT: Section = Section {
             "include",
             "list of file names, `*` in the last part",
             "[]",
-            "Files of targets, relative to this file, each of at most 1 MiB, all together of at most \
-             256. A broken one is set aside; the rest loads.",
+            "Files of targets, relative to this file, each of at most 1 MiB. A broken one is set \
+             aside; the rest loads.",
         ),
         Row::table("included", "", "What included files may do beyond their own entries."),
         Row::table("gateway", "required", "The process: listeners, TLS, limits."),
@@ -86,6 +86,12 @@ pub(in crate::routes) static GATEWAY: Section = Section {
             "\"127.0.0.1:9443\"",
             "The admin listener: health, metrics, status page. Plain HTTP.",
         ),
+        Row::other(
+            "admin_hosts",
+            "list of names",
+            "[]",
+            "Names of the admin listener; addresses and names without a dot need not be listed.",
+        ),
         Row::flag("insecure_public_admin", "Allow `admin` on an address that is not loopback."),
         Row::flag(
             "insecure_header_identity",
@@ -117,9 +123,9 @@ pub(in crate::routes) static GATEWAY: Section = Section {
             "state_dir",
             "folder name",
             "",
-            "A private folder, made if it is not there; `state` in `run_dir` if left out. Each \
-             included file is kept in it as it was when it was good, so that a broken one is \
-             served on by a new process, too.",
+            "A private folder for what has to live longer than the process, made if it is not \
+             there: whose a token is, and each included file as it was when it was good. If left \
+             out, the first is in memory only, and the files are in `state` in `run_dir`.",
         ),
         Row::other(
             "watch",
