@@ -59,7 +59,8 @@ pub fn run(given: Given, start: Start) -> Result<(), StartError> {
         failed,
     });
     let asked = Mutex::new(Some((stop, successor)));
-    server.run(RunArgs { shutdown_signal: Box::new(Signals { life, failure, asked }) });
+    let signals = Signals { life, failure, asked, outcome: outcome.clone() };
+    server.run(RunArgs { shutdown_signal: Box::new(signals) });
     let failure = lock(&outcome).take();
     failure.map_or(Ok(()), Err)
 }
@@ -198,6 +199,7 @@ impl EdgeService {
 struct Signals {
     life: Arc<Mutex<Option<Life>>>,
     failure: watch::Receiver<bool>,
+    outcome: Arc<Mutex<Option<StartError>>>,
     /// What [`Self::recv`] waits for; it is called once.
     asked: Mutex<Option<([Signal; 3], Signal)>>,
 }
@@ -211,6 +213,10 @@ impl ShutdownSignalWatch for Signals {
         tokio::select! {
             () = told_to_stop(stop) => {}
             () = self.succeeded(successor) => {}
+            () = self.failed() => {
+                let error = StartError::new("the gateway can't go on", "see the log");
+                *lock(&self.outcome) = Some(error);
+            }
             _ = failure.wait_for(|failed| *failed) => {}
         }
         // Workers serve a little before the start is over: then they are drained, too.
@@ -232,6 +238,17 @@ impl ShutdownSignalWatch for Signals {
 }
 
 impl Signals {
+    /// Waits until the gateway can't go on: a worker has ended.
+    async fn failed(&self) {
+        loop {
+            let hub = lock(&self.life).as_ref().map(|life| life.running.hub.clone());
+            match hub {
+                Some(hub) => return hub.failed().await,
+                None => tokio::time::sleep(START_LOOK).await,
+            }
+        }
+    }
+
     /// Waits until the start is over, well or not.
     async fn begun(&self) {
         while lock(&self.life).is_none() && !*self.failure.borrow() {
