@@ -34,11 +34,7 @@ pub(super) struct Budget {
 
 impl Budget {
     /// The budget of a connection.
-    pub(super) fn new(
-        total: Arc<AtomicUsize>,
-        account: Arc<Account>,
-        limits: &EdgeLimits,
-    ) -> Self {
+    pub(super) fn new(total: Arc<AtomicUsize>, account: Arc<Account>, limits: &EdgeLimits) -> Self {
         let EdgeLimits { buffered_bytes_max, client_buffered_bytes_max, .. } = *limits;
         Self {
             total,
@@ -101,34 +97,37 @@ impl Buffered {
     /// So many HTTP/2 streams have no whole answer.
     pub(super) fn set_streams(&self, streams: usize) {
         if self.streams.replace(streams) != streams {
-            self.settle();
+            self.settle(STEP_BYTES);
         }
     }
 
     fn keep(&self, bytes: usize) -> Result<(), Fault> {
         self.kept.set(self.kept.get() + bytes);
-        self.settle();
+        self.settle(STEP_BYTES);
         let checked = if self.counted.get() > 0 { self.budget.check() } else { Ok(()) };
         if checked.is_err() {
-            self.give_back(bytes);
+            // To the last byte, so that a refusal takes no room from others.
+            self.kept.set(self.kept.get().saturating_sub(bytes));
+            self.settle(0);
         }
         checked
     }
 
     fn give_back(&self, bytes: usize) {
         self.kept.set(self.kept.get().saturating_sub(bytes));
-        self.settle();
+        self.settle(STEP_BYTES);
     }
 
-    /// Counts what is beyond the free bytes. Less is told only where it is much less, or nothing.
-    fn settle(&self) {
+    /// Counts what is beyond the free bytes. Less is told only where it is less by more than `slack`,
+    /// or nothing.
+    fn settle(&self, slack: usize) {
         let all = self.kept.get() + self.streams.get() * STREAM_BYTES;
         let beyond = all.saturating_sub(FREE_BYTES).next_multiple_of(STEP_BYTES);
         let counted = self.counted.get();
         if beyond > counted {
             self.budget.add(beyond - counted);
             self.counted.set(beyond);
-        } else if counted > beyond + STEP_BYTES || (beyond == 0 && counted > 0) {
+        } else if counted > beyond + slack || (beyond == 0 && counted > 0) {
             self.budget.sub(counted - beyond);
             self.counted.set(beyond);
         }

@@ -4,6 +4,7 @@
 //! starts a successor, and when that one serves, this process drains too. It ends as soon as it is
 //! drained, not after a fixed time. It must not know what is served.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,11 +33,20 @@ pub enum Start {
     Upgrade,
 }
 
+/// Why a process ends that has served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to, or another one has taken over.
+    Told,
+    /// It could not go on: something that it can't serve without has ended.
+    Failed,
+}
+
 /// Serves until the process is told to stop, or has given way to another one.
 ///
 /// # Errors
 /// [`StartError`] when it could not start.
-pub fn run(given: Given, start: Start) -> Result<(), StartError> {
+pub fn run(given: Given, start: Start) -> Result<Ended, StartError> {
     // Before anything is announced: whoever was told of us may send them.
     let Asked { stop, successor, reload } =
         Asked::hear().map_err(|error| StartError::new("signals can't be received", error))?;
@@ -59,10 +69,12 @@ pub fn run(given: Given, start: Start) -> Result<(), StartError> {
         failed,
     });
     let asked = Mutex::new(Some((stop, successor)));
-    let signals = Signals { life, failure, asked, outcome: outcome.clone() };
+    let gave_out = Arc::new(AtomicBool::new(false));
+    let signals = Signals { life, failure, asked, gave_out: gave_out.clone() };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     let failure = lock(&outcome).take();
-    failure.map_or(Ok(()), Err)
+    let ended = if gave_out.load(Ordering::Acquire) { Ended::Failed } else { Ended::Told };
+    failure.map_or(Ok(ended), Err)
 }
 
 /// Asks the process that serves with this table's `run_dir` to start its successor.
@@ -199,7 +211,8 @@ impl EdgeService {
 struct Signals {
     life: Arc<Mutex<Option<Life>>>,
     failure: watch::Receiver<bool>,
-    outcome: Arc<Mutex<Option<StartError>>>,
+    /// Whether it could not go on.
+    gave_out: Arc<AtomicBool>,
     /// What [`Self::recv`] waits for; it is called once.
     asked: Mutex<Option<([Signal; 3], Signal)>>,
 }
@@ -213,10 +226,7 @@ impl ShutdownSignalWatch for Signals {
         tokio::select! {
             () = told_to_stop(stop) => {}
             () = self.succeeded(successor) => {}
-            () = self.failed() => {
-                let error = StartError::new("the gateway can't go on", "see the log");
-                *lock(&self.outcome) = Some(error);
-            }
+            () = self.failed() => self.gave_out.store(true, Ordering::Release),
             _ = failure.wait_for(|failed| *failed) => {}
         }
         // Workers serve a little before the start is over: then they are drained, too.

@@ -125,7 +125,10 @@ fn answer_of_panic(head: &request::Parts, record: &mut Record<'_>) -> Answer {
         Some(correlation) => correlation,
         None => correlation_for_the_answer(&head.headers, &mut Random, record),
     };
-    tracing::error!(correlation_id = correlation.as_str(), "a call panicked, and is answered with 500");
+    tracing::error!(
+        correlation_id = correlation.as_str(),
+        "a call panicked, and is answered with 500"
+    );
     let fault = Fault::Internal("panic");
     let mut answer = Answer::of_fault(&fault, Manner::default());
     answer.mark(&correlation);

@@ -32,11 +32,7 @@ pub(super) struct Place<'h> {
 
 impl Handshakes {
     /// Waits for a place, of which there are `under_way_max`.
-    pub(super) async fn place<'h>(
-        &'h self,
-        stay: &'h Rc<Stay>,
-        under_way_max: usize,
-    ) -> Place<'h> {
+    pub(super) async fn place<'h>(&'h self, stay: &'h Rc<Stay>, under_way_max: usize) -> Place<'h> {
         stay.advance(Step::Waiting);
         self.waiting.borrow_mut().push_back(stay.clone());
         let place = Place { handshakes: self, stay, under_way_max };

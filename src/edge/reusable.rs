@@ -53,7 +53,8 @@ fn of_who_has_most<'c, K: Hash + Eq>(
             *oldest = Some(oldest.map_or(candidate.since, |oldest| oldest.min(candidate.since)));
         }
     }
-    let reusable = counts.into_iter().filter_map(|(key, (count, oldest))| Some((key, count, oldest?)));
+    let reusable =
+        counts.into_iter().filter_map(|(key, (count, oldest))| Some((key, count, oldest?)));
     let most = reusable.max_by(|(_, one, one_since), (_, other, other_since)| {
         one.cmp(other).then(other_since.cmp(one_since))
     });

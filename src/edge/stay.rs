@@ -147,7 +147,11 @@ impl Stay {
     ///
     /// # Errors
     /// That has too many.
-    pub(super) fn identify(&self, certificate: Fingerprint, limits: &EdgeLimits) -> Result<(), Crowd> {
+    pub(super) fn identify(
+        &self,
+        certificate: Fingerprint,
+        limits: &EdgeLimits,
+    ) -> Result<(), Crowd> {
         let mut door = self.door.borrow_mut();
         // One that is to end is nobody's any more.
         let Some(door) = door.as_mut() else { return Ok(()) };
@@ -203,11 +207,14 @@ impl Stays {
     /// Closes what waits longest of who has most, so that somebody new has room. `quiet` is how long
     /// a connection that was in use must have been idle for that. Says how many were closed.
     pub(super) fn make_room(&self, crowd: Crowd, quiet: Duration) -> usize {
-        self.close_some(|stay| match crowd {
-            Crowd::All => true,
-            Crowd::Of(Holder::Network(network)) => stay.network == network,
-            Crowd::Of(Holder::Certificate(print)) => stay.certificate.get() == Some(print),
-        }, quiet)
+        self.close_some(
+            |stay| match crowd {
+                Crowd::All => true,
+                Crowd::Of(Holder::Network(network)) => stay.network == network,
+                Crowd::Of(Holder::Certificate(print)) => stay.certificate.get() == Some(print),
+            },
+            quiet,
+        )
     }
 
     /// The same among those that have not begun their handshake.

@@ -218,6 +218,7 @@ impl Worker {
             match accepted {
                 Ok((socket, from)) => self.seat(socket, from, ear.tls),
                 Err(error) if is_of_one_connection(&error) => {}
+                Err(error) if is_deaf(&error) => return Err(error),
                 Err(error) => {
                     tracing::warn!(worker = self.number, %error, "accepting rests");
                     self.make_room_for_descriptors();
@@ -308,6 +309,12 @@ impl Worker {
 fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Whether a listening socket accepts nothing any more (accept(2)): it is closed, or shut down by
+/// whoever has a copy of it.
+fn is_deaf(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EBADF | libc::ENOTSOCK))
 }
 
 /// Errors that `accept` passes on from a connection that died in the queue (accept(2)).

@@ -11,9 +11,13 @@ use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
 use crate::ask::{Ask, Http};
-use crate::wire::{PATIENCE, Wire};
-use crate::world::{Setup, Siege, World, client_config, client_id, now, until};
+use corgate::sim::client::Client;
 
+use crate::wire::{PATIENCE, Wire};
+use crate::world::{Setup, Siege, World, client_config, client_id, now, runtime, tls_of, until};
+
+/// So many of them would take all places for handshakes.
+const SLOW: u64 = 300;
 const ROOM: &str = "corgate_connections_cut_total{kind=\"room\"}";
 
 fn ask_of(number: usize) -> Ask {
@@ -159,15 +163,27 @@ fn a_hello_in_drops_and_in_many_records_is_understood() {
 fn slow_heads_of_one_client_keep_no_neighbour_out() {
     let siege = Siege::start(Setup::new());
     siege.withstands(|| {
+        // All at once, and whoever was cut comes again.
         let head = Ask::token().head();
-        let mut slow: Vec<Wire> = (0..120).map(|_| siege.wire()).collect();
-        slow.iter_mut().for_each(|wire| wire.send(&head[..20]));
-        new_connections_are_served(&siege, 20);
-        slow.iter_mut().for_each(|wire| {
-            wire.sends(&head[20..21]);
+        let slow: Vec<_> = (0..SLOW)
+            .map(|_| {
+                let client = Client::tls(siege.address(), tls_of(1));
+                let begun = head[..20].to_vec();
+                runtime().spawn(async move {
+                    loop {
+                        let Ok(mut stream) = client.raw().await else { continue };
+                        let _ = stream.send(&begun).await;
+                        let _ = stream.read(PATIENCE).await;
+                    }
+                })
+            })
+            .collect();
+        new_connections_are_served(&siege, 40);
+        until("they are there", || {
+            (siege.metric("corgate_connections_open") > SLOW / 2).then_some(())
         });
         new_connections_are_served(&siege, 20);
-        drop(slow);
+        slow.iter().for_each(tokio::task::JoinHandle::abort);
     });
 }
 
@@ -205,8 +221,7 @@ fn silent_connections_make_room_where_all_connections_are_taken() {
     let limits = "connections_max = 8\nhandshake_timeout = \"60s\"";
     let world = Setup::new().limits(limits).start();
     let mut kept = idle(&world, 1);
-    let silent: Vec<_> =
-        (0..7).map(|_| TcpStream::connect(world.address(0)).unwrap()).collect();
+    let silent: Vec<_> = (0..7).map(|_| TcpStream::connect(world.address(0)).unwrap()).collect();
     world.counts("corgate_connections_open", 8);
     for _ in 0..5 {
         world.call(Http::One, Ask::token()).good();
@@ -237,9 +252,11 @@ fn a_certificate_has_its_share_of_connections() {
     let setup = setup.gateway("drain_quiet = \"10ms\"").and_client(2, "targets = [\"*\"]");
     let world = setup.start();
     let calls: Vec<_> = (0..2)
-        .map(|_| world.client(Http::Two, 2).call_meanwhile(
-            Ask::magic("sim-delay-1500").client(&client_id(2)),
-        ))
+        .map(|_| {
+            world
+                .client(Http::Two, 2)
+                .call_meanwhile(Ask::magic("sim-delay-1500").client(&client_id(2)))
+        })
         .collect();
     until("both at the bank", || (world.bank.requests().len() == 2).then_some(()));
     assert!(world.client(Http::One, 2).try_call(ask_of(2)).is_err());
