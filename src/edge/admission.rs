@@ -1,8 +1,8 @@
 //! Who is let in by a worker, and who makes room for that.
 //!
 //! This file decides that nobody new is turned away for those who hold connections without a call:
-//! at a limit the one that has waited longest, of who has the most, is closed. It must not know what
-//! a connection says.
+//! at a limit the one that has waited longest, of who has the most, is closed. It must not know
+//! what a connection says.
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;

@@ -1,8 +1,8 @@
 //! The body of a request, read from hyper.
 //!
-//! This file decides when a body is whole: over HTTP/2 only with END_STREAM (RFC 9113 section 8.1.1).
-//! The library takes a stream that its peer reset with NO_ERROR for one that ended. It must not know
-//! what is in a body.
+//! This file decides when a body is whole: over HTTP/2 only with END_STREAM (RFC 9113 section
+//! 8.1.1). The library takes a stream that its peer reset with NO_ERROR for one that ended. It must
+//! not know what is in a body.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;

@@ -1,9 +1,9 @@
 //! The bytes of requests that a connection makes the process keep until they are answered.
 //!
-//! This file decides what counts, and when there is no room for more: one budget for the process, and
-//! one for each client, over all its connections. Answers count in `untaken`. A connection's first
-//! bytes are free, so that a call of the usual size touches no counter that workers share; how many
-//! connections there are is limited elsewhere. It must not know what a request means.
+//! This file decides what counts, and when there is no room for more: one budget for the process,
+//! and one for each client, over all its connections. Answers count in `untaken`. A connection's
+//! first bytes are free, so that a call of the usual size touches no counter that workers share;
+//! how many connections there are is limited elsewhere. It must not know what a request means.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::routes::EdgeLimits;
 const FREE_BYTES: usize = 16 * 1024;
 /// What is beyond that is counted in steps.
 const STEP_BYTES: usize = 32 * 1024;
-/// What an HTTP/2 stream counts as until the end of its answer, besides what is large: its head, its
-/// state in the library, a small answer.
+/// What an HTTP/2 stream counts as until the end of its answer, besides what is large: its head,
+/// its state in the library, a small answer.
 pub(super) const STREAM_BYTES: usize = 4 * 1024;
 
 /// What there may be in all and of a client, and what there is.
@@ -118,8 +118,8 @@ impl Buffered {
         self.settle(STEP_BYTES);
     }
 
-    /// Counts what is beyond the free bytes. Less is told only where it is less by more than `slack`,
-    /// or nothing.
+    /// Counts what is beyond the free bytes. Less is told only where it is less by more than
+    /// `slack`, or nothing.
     fn settle(&self, slack: usize) {
         let all = self.kept.get() + self.streams.get() * STREAM_BYTES;
         let beyond = all.saturating_sub(FREE_BYTES).next_multiple_of(STEP_BYTES);

@@ -40,6 +40,7 @@ use super::untaken::Untaken;
 use super::watch::{End, Goodbye, PARTING, Watch, drive};
 use super::worker::Worker;
 use crate::callers::Peer;
+use crate::deadline::later;
 use crate::fault::Fault;
 use crate::frames::Ledger;
 use crate::framing::HeadLimits;
@@ -82,7 +83,7 @@ pub(super) async fn serve_tls(
     side: Arc<EdgeSide>,
 ) {
     let limits = worker.hub.snapshot.load().table.gateway.limits.clone();
-    let end = Instant::now() + limits.handshake_timeout;
+    let end = later(Instant::now(), limits.handshake_timeout);
     let hello = wait_for_hello(&socket, &worker.scratch);
     let hello = unless_over(&stay, Box::pin(timeout_at(end, hello))).await;
     if !matches!(hello, Some(Ok(Ok(())))) {

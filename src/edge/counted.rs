@@ -96,6 +96,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Counted<S> {
             self.progress.half_close(cx);
             return Poll::Pending;
         }
+        if is_end {
+            self.progress.owed.note_peer_end();
+        }
         self.heard(buffer.filled().get(before..).unwrap_or_default());
         if !self.is_flooded() {
             return Poll::Ready(Ok(()));

@@ -1,9 +1,10 @@
 //! Who holds how much of the process: open connections and buffered bytes, all together and of each
 //! holder.
 //!
-//! This file decides who counts as one holder: an address (IPv4), a network of 64 bits (IPv6, which a
-//! host has to itself: RFC 6177), or a client's certificate. Nobody is remembered who holds nothing,
-//! so that memory is bounded by connections. It must not know who is closed where there is no room.
+//! This file decides who counts as one holder: an address (IPv4), a network of 64 bits (IPv6, which
+//! a host has to itself: RFC 6177), or a client's certificate. Nobody is remembered who holds
+//! nothing, so that memory is bounded by connections. It must not know who is closed where there is
+//! no room.
 
 use std::net::IpAddr;
 use std::sync::Arc;

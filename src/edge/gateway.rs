@@ -117,8 +117,8 @@ async fn catch_panic(walk: impl Future<Output = Answer>) -> Option<Answer> {
     .await
 }
 
-/// The answer for a walk that panicked: a bug, whose client is told so, and whose line says so. What
-/// the bank was asked it was asked.
+/// The answer for a walk that panicked: a bug, whose client is told so, and whose line says so.
+/// What the bank was asked it was asked.
 #[cold]
 fn answer_of_panic(head: &request::Parts, record: &mut Record<'_>) -> Answer {
     let correlation = match record.correlation.take() {
@@ -213,6 +213,10 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         answer.body = link.untaken.hold(answer.body, head.version == Version::HTTP_2);
     }
     drop(entry);
+    // A caller that left has no use for its answer now, and may come back for it.
+    if let Some(receipt) = fate.take_receipt().filter(|_| !fate.is_gone()) {
+        link.progress.owed.push(receipt);
+    }
     into_response(answer)
 }
 

@@ -119,8 +119,8 @@ impl<S> Guard<S> {
         Ok(())
     }
 
-    /// Drops the empty lines that a client may have sent behind its last body, as far as they are few
-    /// (RFC 9112 section 2.2): no head has begun with them.
+    /// Drops the empty lines that a client may have sent behind its last body, as far as they are
+    /// few (RFC 9112 section 2.2): no head has begun with them.
     fn skip_empty_lines(&mut self) {
         if self.body_left == 0 && self.released == 0 && self.scan.is_fresh() {
             let most = EMPTY_LINES_MAX - self.empty_lines;
@@ -176,8 +176,8 @@ impl<S: AsyncRead + Unpin> Guard<S> {
         }
     }
 
-    /// Reads what the socket has, without empty lines before a head. `Ok(0)` is the end: also without
-    /// TLS's own word for it, as the head says how long a request is.
+    /// Reads what the socket has, without empty lines before a head. `Ok(0)` is the end: also
+    /// without TLS's own word for it, as the head says how long a request is.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -211,6 +211,7 @@ impl<S: AsyncRead + Unpin> Guard<S> {
             self.progress.half_close(cx);
             return Poll::Pending;
         }
+        self.progress.owed.note_peer_end();
         Poll::Ready(Ok(()))
     }
 }

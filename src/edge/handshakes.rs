@@ -2,8 +2,8 @@
 //!
 //! A handshake takes a place only once its whole ClientHello is there: silence costs a socket and
 //! nothing else. This file decides who gets a place that is free: whose network has the fewest
-//! already, then who has waited longest; and that a handshake which its peer lets stand gives way to
-//! one that waits. It must not know TLS.
+//! already, then who has waited longest; and that a handshake which its peer lets stand gives way
+//! to one that waits. It must not know TLS.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};

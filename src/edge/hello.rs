@@ -1,7 +1,7 @@
 //! The wait for a ClientHello, which costs a socket and nothing else.
 //!
-//! This file decides nothing: [`crate::framing::hello`] does. The bytes stay in the kernel until the
-//! message is whole, so that somebody who is silent, or drips, holds no buffer and no place.
+//! This file decides nothing: [`crate::framing::hello`] does. The bytes stay in the kernel until
+//! the message is whole, so that somebody who is silent, or drips, holds no buffer and no place.
 
 use std::io;
 
@@ -30,8 +30,8 @@ pub(super) async fn wait_for_hello(socket: &TcpStream, scratch: &Scratch) -> io:
     }
 }
 
-/// Looks at what has come without taking it. While it is not all, nothing is ready: the kernel wakes
-/// us when there is more.
+/// Looks at what has come without taking it. While it is not all, nothing is ready: the kernel
+/// wakes us when there is more.
 fn look(socket: &TcpStream, scratch: &Scratch) -> io::Result<()> {
     scratch.with(|buffer| {
         let most = buffer.len().min(HELLO_BYTES_MAX);

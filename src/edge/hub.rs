@@ -137,8 +137,8 @@ impl Hub {
         self.stage_changed.notify_waiters();
     }
 
-    /// It can't go on: it is not ready, and whoever carries the process ends it. Says whether this is
-    /// the first to say so.
+    /// It can't go on: it is not ready, and whoever carries the process ends it. Says whether this
+    /// is the first to say so.
     pub(super) fn fail(&self) -> bool {
         self.advance(Stage::Unready);
         !self.failed.send_replace(true)

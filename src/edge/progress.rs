@@ -10,6 +10,7 @@ use std::task::{Context, Waker};
 use tokio::time::Instant;
 
 use super::cut::Cut;
+use super::flights::Owed;
 use crate::fault::Fault;
 
 /// What a connection waits for.
@@ -49,6 +50,7 @@ pub(super) struct Progress {
     /// Whether an answer went out to its end since this was last asked.
     ended: Cell<bool>,
     cut: Cell<Option<Cut>>,
+    pub(super) owed: Owed,
 }
 
 impl Progress {
@@ -68,6 +70,7 @@ impl Progress {
             bare_answers: Cell::new(0),
             ended: Cell::new(false),
             cut: Cell::new(None),
+            owed: Owed::default(),
         })
     }
 
@@ -118,6 +121,7 @@ impl Progress {
     /// An answer went out to its end.
     pub(super) fn note_end(&self) {
         self.ended.set(true);
+        self.owed.settle();
     }
 
     /// Whether one did since this was last asked.
@@ -154,6 +158,7 @@ impl Progress {
     /// RFC 8446 section 6.1). Who waits for the end of what is owed is woken then.
     pub(super) fn half_close(&self, cx: &Context<'_>) {
         self.half_closed.set(true);
+        self.owed.note_peer_end();
         self.wait(cx);
     }
 

@@ -1,9 +1,9 @@
 //! Whose connection is closed where there is no room for a new one.
 //!
 //! This file decides that (nginx calls such connections reusable): of the holder that has the most,
-//! the one that has waited longest without a call under way. Strangers, who have shown no certificate
-//! and asked nothing, count as one holder together, so that many addresses of theirs are no more than
-//! one; among them it is the address that has the most. It must not know sockets.
+//! the one that has waited longest without a call under way. Strangers, who have shown no
+//! certificate and asked nothing, count as one holder together, so that many addresses of theirs
+//! are no more than one; among them it is the address that has the most. It must not know sockets.
 
 use std::collections::HashMap;
 use std::hash::Hash;

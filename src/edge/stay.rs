@@ -204,8 +204,8 @@ impl Stays {
         self.all.borrow_mut().remove(&number);
     }
 
-    /// Closes what waits longest of who has most, so that somebody new has room. `quiet` is how long
-    /// a connection that was in use must have been idle for that. Says how many were closed.
+    /// Closes what waits longest of who has most, so that somebody new has room. `quiet` is how
+    /// long a connection that was in use must have been idle for that. Says how many were closed.
     pub(super) fn make_room(&self, crowd: Crowd, quiet: Duration) -> usize {
         self.close_some(
             |stay| match crowd {

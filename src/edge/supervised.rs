@@ -1,14 +1,15 @@
 //! What has to run as long as the gateway serves: its workers, and their listeners.
 //!
-//! This file decides what becomes of the process when one of them ends: it is not ready any more, it
-//! says so once, and it ends, so that whoever supervises it starts another. A socket that nobody
+//! This file decides what becomes of the process when one of them ends: it is not ready any more,
+//! it says so once, and it ends, so that whoever supervises it starts another. A socket that nobody
 //! accepts from would let its callers wait. It must not know what they do.
 
 use std::sync::Arc;
 
 use super::hub::Hub;
 
-/// Something that has to run. Dropped while the gateway serves, also by a panic, it ends the process.
+/// Something that has to run. Dropped while the gateway serves, also by a panic, it ends the
+/// process.
 #[derive(Debug)]
 pub(super) struct Supervised {
     hub: Arc<Hub>,

@@ -1,7 +1,7 @@
 //! A ClientHello, recognised before anybody reads it (RFC 8446 sections 4 and 5.1).
 //!
-//! This file decides when the first message of a TLS client is whole, by nothing but its lengths. It
-//! must not know sockets, nor what the message says.
+//! This file decides when the first message of a TLS client is whole, by nothing but its lengths.
+//! It must not know sockets, nor what the message says.
 
 /// What the first bytes of a connection are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

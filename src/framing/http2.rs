@@ -1,9 +1,9 @@
 //! What two parsers could read in two ways in the head of an HTTP/2 request.
 //!
-//! The library has refused what breaks RFC 9113 by itself. This file decides what is refused besides,
-//! so that a head means the same over both protocols: which server is asked, and how long the body
-//! is. It must not know what a path means. A fragment in `:path` can't be seen here: the library cuts
-//! it off before anybody could look.
+//! The library has refused what breaks RFC 9113 by itself. This file decides what is refused
+//! besides, so that a head means the same over both protocols: which server is asked, and how long
+//! the body is. It must not know what a path means. A fragment in `:path` can't be seen here: the
+//! library cuts it off before anybody could look.
 
 use http::header::{CONTENT_LENGTH, HOST};
 use http::request;

@@ -5,7 +5,7 @@ use corgate::sim::client::Client;
 
 use crate::ask::{Ask, BASE, Http};
 use crate::wire::Wire;
-use crate::world::{World, until, wait};
+use crate::world::{World, wait};
 
 #[test]
 fn a_body_that_nobody_wanted_is_never_a_request() {

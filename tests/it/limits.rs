@@ -1,5 +1,5 @@
-//! Limits on connections, all together and from one address, while all of them are in use. Who is idle
-//! makes room: see `room`.
+//! Limits on connections, all together and from one address, while all of them are in use. Who is
+//! idle makes room: see `room`.
 
 use crate::ask::{Ask, Http};
 use crate::wire::Wire;

@@ -1,5 +1,5 @@
-//! What is no whole request over HTTP/2, or one that two servers could read in two ways, is refused,
-//! and no bank hears of it.
+//! What is no whole request over HTTP/2, or one that two servers could read in two ways, is
+//! refused, and no bank hears of it.
 
 use crate::ask::{Ask, Http};
 use crate::h2::{Frames, GOAWAY, HEADERS, RST_STREAM};
