@@ -87,4 +87,5 @@ mod tokens;
 mod tokens_shared;
 mod transport;
 mod upgrade;
+mod upgrade_flights;
 mod windows;
