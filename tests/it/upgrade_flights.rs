@@ -51,7 +51,7 @@ fn a_refresh_under_way_in_the_successor_is_not_sent_again_by_the_process_before(
     until("the refresh at the bank", || (program.bank.requests().len() == 2).then_some(()));
     // On a connection that the process before still has.
     let second = old.call(refresh(&user)).good();
-    assert_eq!(second.header("connection").as_deref(), Some("close"));
+    assert_eq!(second.header("connection"), Some("close"));
     assert_eq!(second.body, first.join().unwrap().good().body);
     assert_eq!(program.bank.requests().len(), 2);
 }
