@@ -132,7 +132,7 @@ pub fn start(given: impl Into<Given>) -> Result<Running, StartError> {
 /// Starts a gateway that uses, and leaves, these sockets.
 fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> {
     let bound = Bound::bind(&given.table.gateway, &estate)?;
-    let Given { table, aside, config, names, good, included } = given;
+    let Given { table, aside, config, names, good, included, predecessor } = given;
     for switch in table.insecure_switches() {
         tracing::warn!("insecure: {switch}");
     }
@@ -151,6 +151,9 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
     let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, names, ears.len());
     let hub = Arc::new(hub);
     let _ = hub.commons.own.set(addresses.iter().copied().chain([admin_address]).collect());
+    if let Some(predecessor) = predecessor {
+        hub.flights.set_predecessor(predecessor);
+    }
     read_banks_tls(&hub, &shelf);
     stand(&hub, aside);
     let reload_thread = match &config {

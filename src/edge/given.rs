@@ -20,6 +20,8 @@ pub struct Given {
     pub(super) good: Vec<(Arc<Path>, String)>,
     /// All included files.
     pub(super) included: Vec<Arc<Path>>,
+    /// Where the process that is there already is asked about refreshes.
+    pub(super) predecessor: Option<PathBuf>,
 }
 
 /// Loads what a process is to serve: a file that is broken by its last good text, where a process
@@ -49,7 +51,14 @@ impl Given {
 /// A table that is in no file: it stays as it is.
 impl From<RouteTable> for Given {
     fn from(table: RouteTable) -> Self {
-        let (aside, good, included) = Default::default();
-        Self { table, aside, config: None, names: Arc::new(SystemNames), good, included }
+        Self {
+            table,
+            aside: Vec::new(),
+            config: None,
+            names: Arc::new(SystemNames),
+            good: Vec::new(),
+            included: Vec::new(),
+            predecessor: None,
+        }
     }
 }

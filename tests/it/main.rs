@@ -91,5 +91,6 @@ mod tokens;
 mod tokens_shared;
 mod transport;
 mod upgrade;
+mod upgrade_flights;
 mod whole_requests;
 mod windows;
