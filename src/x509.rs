@@ -12,7 +12,7 @@ mod name;
 mod path;
 mod pem;
 mod revocation_list;
-mod time;
+mod validity;
 
 pub use self::certificate::Certificate;
 pub use self::der::NotDer;

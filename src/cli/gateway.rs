@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::Failure;
+use crate::edge::chassis::Ended;
 use crate::{edge, routes};
 
 #[cfg(feature = "sim")]
@@ -14,11 +15,17 @@ pub(super) use edge::Running;
 
 /// Loads a routing table.
 pub(super) fn load(config: &Path) -> Result<routes::Loaded, Failure> {
-    let unusable = |report| {
-        let report = show(&report);
-        Failure::new(format_args!("{} can't be used\n\n{report}", config.display()))
-    };
-    routes::load(config, &routes::SystemSources).map_err(unusable)
+    routes::load(config, &routes::SystemSources).map_err(|report| unusable(config, &report))
+}
+
+/// Loads what a new process would serve: with the last good entries of files that are broken.
+pub(super) fn load_to_run(config: &Path) -> Result<routes::Loaded, Failure> {
+    edge::load(config).map_err(|report| unusable(config, &report))
+}
+
+fn unusable(config: &Path, report: &routes::Report) -> Failure {
+    let report = show(report);
+    Failure::new(format_args!("{} can't be used\n\n{report}", config.display()))
 }
 
 /// A report, for standard error: in colour where people read it.
@@ -36,14 +43,22 @@ pub(super) fn check(loaded: &routes::Loaded) -> edge::Checked {
 pub(super) fn serve(config: &Path, start: edge::chassis::Start) -> Result<ExitCode, Failure> {
     // Before the table is read: that may take a while.
     let signals = edge::signals::SignalStreams::open().map_err(Failure::new)?;
-    let loaded = load(config)?;
+    let loaded = load_to_run(config)?;
     for file in &loaded.quarantined {
-        tracing::error!(file = %file.file.display(), errors = file.report.errors(), "set aside");
+        let (name, errors) = (file.file.display(), file.report.errors());
+        let kept = loaded.kept_of(&file.file).join(" ");
+        tracing::error!(file = %name, errors, kept, "set aside; what was good of it is served on");
     }
     let given = edge::Given::from_file(loaded, config);
-    edge::chassis::run(given, start, signals).map_err(Failure::new)?;
-    Ok(ExitCode::SUCCESS)
+    match edge::chassis::run(given, start, signals).map_err(Failure::new)? {
+        Ended::Told => Ok(ExitCode::SUCCESS),
+        Ended::Failed => Ok(ExitCode::from(GAVE_OUT)),
+    }
 }
+
+/// The exit code of a process that could not go on: whoever supervises it starts another. It is not
+/// 2, which says that another start would fail in the same way.
+const GAVE_OUT: u8 = 3;
 
 /// Has the process that serves with this table replaced.
 pub(super) fn upgrade(loaded: &routes::Loaded) -> Result<String, Failure> {

@@ -35,9 +35,10 @@ use self::shed::ShedLayer;
 use super::clients::ClientConfigs;
 use super::commons::{BankKey, Commons};
 use super::flights::{Flights, Receipt};
-use super::guests::Stay;
 use super::held::HeldTokens;
 use super::now;
+use super::progress::Progress;
+use super::stay::Stay;
 use crate::conversation::{Flight, Outcome};
 use crate::dialect::held::read_answer;
 use crate::dialect::{Held, Host, ProviderAnswer, ProviderRequest, Recipe};
@@ -53,6 +54,8 @@ use crate::snapshot::Route;
 pub(super) struct Fate {
     sent: Cell<bool>,
     gone: Cell<bool>,
+    /// The connection that it came on.
+    connection: Option<Rc<Progress>>,
     /// When its record was written.
     ended: Cell<Option<tokio::time::Instant>>,
     trail: Cell<Trail>,
@@ -61,6 +64,11 @@ pub(super) struct Fate {
 }
 
 impl Fate {
+    /// Of an exchange on this connection.
+    pub(super) fn on(connection: Rc<Progress>) -> Self {
+        Self { connection: Some(connection), ..Self::default() }
+    }
+
     /// The request is about to be handed to a connection.
     fn send(&self) {
         self.sent.set(true);
@@ -98,11 +106,20 @@ impl Fate {
         self.ended.get()
     }
 
-    /// Whether the caller left.
-    pub(super) fn is_gone(&self) -> bool {
+    /// Whether nobody takes the answer any more.
+    pub(super) fn is_left(&self) -> bool {
         self.gone.get()
     }
+
+    /// Whether the caller left, or may have: it has ended its side of the connection. Its answer is
+    /// written then, and nobody knows whether it was read.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.get() || self.connection.as_ref().is_some_and(|it| it.is_half_closed())
+    }
 }
+
+/// Most banks that are swept at once.
+const SWEPT_MAX: usize = 2_000;
 
 /// A request on its way through the stack.
 #[derive(Debug)]
@@ -133,6 +150,8 @@ pub(super) struct Forwarder {
     worker: usize,
     /// The keys are the table's own, so a fast hash is safe for them.
     banks: RefCell<HashMap<BankKey, Rc<Bank>, foldhash::fast::RandomState>>,
+    /// Those of them that this round of sweeping has not come to.
+    unswept: RefCell<Vec<BankKey>>,
     looks: Looks,
     /// Held by each task that drives a connection, too.
     driving: Rc<()>,
@@ -155,7 +174,8 @@ impl Forwarder {
         worker: usize,
     ) -> Self {
         let (banks, looks, driving) = (RefCell::default(), Looks::default(), Rc::new(()));
-        Self { configs, tokens, flights, commons, worker, banks, looks, driving }
+        let unswept = RefCell::default();
+        Self { configs, tokens, flights, commons, worker, banks, unswept, looks, driving }
     }
 
     fn bank(&self, route: &Arc<Route>, host: Host) -> Rc<Bank> {
@@ -192,18 +212,25 @@ impl Forwarder {
     }
 
     /// Closes what was idle too long or leads to where a name does not any more, and forgets banks
-    /// that `is_current` no longer knows.
+    /// that `is_current` no longer knows. Where there are many, one call does a part of them, and
+    /// the next one goes on: the worker's calls wait for it.
     pub(super) fn sweep(&self, is_current: impl Fn(&Arc<Route>) -> bool) {
-        self.banks.borrow_mut().retain(|key, bank| {
+        let mut banks = self.banks.borrow_mut();
+        let mut unswept = self.unswept.borrow_mut();
+        if unswept.is_empty() {
+            unswept.extend(banks.keys().copied());
+        }
+        let rest = unswept.len().saturating_sub(SWEPT_MAX);
+        for key in unswept.drain(rest..) {
+            let Some(bank) = banks.get(&key) else { continue };
             if !bank.pool.is_empty() {
                 bank.pool.sweep(|endpoint, address| bank.dialer.leads_right(endpoint, address));
             }
-            let current = is_current(&bank.route);
-            if !current {
-                self.commons.forget(*key);
+            if !is_current(&bank.route) {
+                self.commons.forget(key);
+                banks.remove(&key);
             }
-            current
-        });
+        }
     }
 }
 
@@ -211,7 +238,7 @@ impl Way<'_> {
     /// Whether this call may still go to a bank: one that none has seen, of a client that is out
     /// meanwhile, may not.
     fn check_stay(&self) -> Result<(), Fault> {
-        if self.stay.is_over() && !self.fate.is_sent() {
+        if self.stay.is_out() && !self.fate.is_sent() {
             return Err(Fault::CertificateEnded);
         }
         Ok(())

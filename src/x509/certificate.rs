@@ -4,7 +4,7 @@
 //! was verified. It must not know who showed it.
 
 use super::der::{self, NotDer, Reader, tag};
-use super::{name, time};
+use super::{name, validity};
 
 /// A certificate, read once and borrowed.
 #[derive(Debug, Clone)]
@@ -50,7 +50,8 @@ impl<'a> Certificate<'a> {
         inner.expect(tag::SEQUENCE)?;
         let issuer = inner.expect(tag::SEQUENCE)?;
         let mut validity = Reader::new(inner.expect(tag::SEQUENCE)?);
-        let (not_before, not_after) = (time::read(&mut validity)?, time::read(&mut validity)?);
+        let (not_before, not_after) =
+            (validity::read(&mut validity)?, validity::read(&mut validity)?);
         let subject = inner.expect(tag::SEQUENCE)?;
         let key = inner.expect(tag::SEQUENCE)?;
         let mut certificate = Self {

@@ -13,7 +13,7 @@ use self::serials::Serials;
 use super::certificate::{AUTHORITY_KEY_ID, Certificate, uris_of};
 use super::der::{self, Extension, NotDer, Reader, tag};
 use super::name::{canonical, shown};
-use super::time;
+use super::validity;
 
 /// A list, and what of it has to be verified.
 #[derive(Debug)]
@@ -161,7 +161,7 @@ impl RevocationList {
         inside.optional(tag::INTEGER)?;
         inside.expect(tag::SEQUENCE)?;
         inside.expect(tag::SEQUENCE)?;
-        time::read(&mut inside)?;
+        validity::read(&mut inside)?;
         next_update(&mut inside)
     }
 
@@ -206,7 +206,7 @@ fn read(list: &[u8], algorithm: &[u8]) -> Result<RevocationList, ListFault> {
         return Err(ListFault::NotDer);
     }
     let issuer = inside.expect(tag::SEQUENCE)?;
-    let this_update = time::read(&mut inside)?;
+    let this_update = validity::read(&mut inside)?;
     let next_update = next_update(&mut inside)?;
     let entries = inside.optional(tag::SEQUENCE)?.unwrap_or_default();
     let mut read = RevocationList {
@@ -230,7 +230,11 @@ fn read(list: &[u8], algorithm: &[u8]) -> Result<RevocationList, ListFault> {
 }
 
 fn next_update(inside: &mut Reader<'_>) -> Result<i64, ListFault> {
-    if time::is_next(*inside) { Ok(time::read(inside)?) } else { Err(ListFault::NoNextUpdate) }
+    if validity::is_next(*inside) {
+        Ok(validity::read(inside)?)
+    } else {
+        Err(ListFault::NoNextUpdate)
+    }
 }
 
 impl RevocationList {
@@ -289,7 +293,7 @@ fn serials_of(entries: &[u8]) -> Result<Serials, ListFault> {
     while !reader.is_empty() {
         let mut entry = Reader::new(reader.expect(tag::SEQUENCE)?);
         serials.add(entry.expect(tag::INTEGER)?);
-        time::read(&mut entry)?;
+        validity::read(&mut entry)?;
         if let Some(extensions) = entry.optional(tag::SEQUENCE)? {
             for extension in der::extensions(extensions) {
                 let extension = extension?;

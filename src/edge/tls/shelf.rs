@@ -23,8 +23,8 @@ use crate::x509::{Certificate, RevocationList, Wanted, check_pem};
 /// Longest file that is read, in bytes: a revocation list can be long.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// What is said of a file whose blocks can't be decoded. The parser's own message would quote it: of a file that
-/// lost its line ends, all of it, with the key that may be in it.
+/// What is said of a file whose blocks can't be decoded. The parser's own message would quote it:
+/// of a file that lost its line ends, all of it, with the key that may be in it.
 const NO_PEM: &str = "holds no PEM that can be read: what stands between `-----BEGIN ...-----` and \
                       `-----END ...-----` is no base64, or cut off";
 

@@ -1,3 +1,5 @@
+//! What is said of files that hold something else, and that nothing of them is said.
+
 use proptest::prelude::*;
 
 use super::*;
