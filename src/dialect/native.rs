@@ -10,7 +10,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Host, ProviderAnswer, ProviderRequest};
+use super::{DPOP_NONCE, Host, ProviderAnswer, ProviderRequest, coding};
 use crate::answer::Answer;
 use crate::contract::{AuthorizationPolicy, NativeRules, Operation};
 use crate::fault::Fault;
@@ -23,8 +23,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const ASKED_FIELDS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 
 /// Fields of an answer that pass without being declared.
-const ANSWER_FIELDS: [HeaderName; 5] =
-    [CONTENT_TYPE, CONTENT_LANGUAGE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
+const ANSWER_FIELDS: [HeaderName; 6] =
+    [CONTENT_TYPE, CONTENT_LANGUAGE, DPOP_NONCE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
 
 /// A native call that kept its contract.
 #[derive(Debug)]
@@ -89,8 +89,14 @@ pub fn request(asked: &NativeAsked<'_>) -> ProviderRequest {
 /// The client's answer. A redirect is the client's to follow.
 ///
 /// # Errors
-/// [`Fault::ResponseMalformed`] for what is no final answer.
-pub fn answer(rules: &NativeRules, answer: ProviderAnswer) -> Result<Answer, Fault> {
+/// [`Fault::ResponseMalformed`] for what is no final answer, or in a coding that nobody decodes;
+/// [`Fault::ResponseTooLarge`] where it is over `bytes_max` without its coding.
+pub fn answer(
+    rules: &NativeRules,
+    answer: ProviderAnswer,
+    bytes_max: usize,
+) -> Result<Answer, Fault> {
+    let answer = coding::decoded(answer, bytes_max)?;
     if !(200..600).contains(&answer.status.as_u16()) {
         return Err(Fault::ResponseMalformed("status"));
     }

@@ -77,6 +77,7 @@ async fn cross<'s, B: Banks, E: Entropy>(
 
     // head: credentials, media types, then every field
     let credentials = check_authorization(call, head)?;
+    call.survey.check_dpop(operation)?;
     operation.head.accept(headers)?;
     let kind = rules.media(headers)?;
     let mut wrong = operation.head.broken_fields(headers);
@@ -113,7 +114,7 @@ async fn cross<'s, B: Banks, E: Entropy>(
     });
     let (answer, trail) = setting.banks.forward(&permit, route, request).await;
     record.trail = trail;
-    native::answer(rules, answer?)
+    native::answer(rules, answer?, route.target.response_bytes_max)
 }
 
 /// The first of what is wrong, unless the operation tells all at once.

@@ -33,11 +33,13 @@ struct Pair<'b> {
 impl<'b> Form<'b> {
     /// Parses a body (RFC 6749 appendix B; the WHATWG URL standard's urlencoded parser where the
     /// RFC is silent): `+` is a space, a parameter without `=` has an empty value, and empty
-    /// segments (`a=1&&b=2`, a trailing `&`) count for nothing.
+    /// segments (`a=1&&b=2`, a trailing `&`) count for nothing. A raw `;` divides parameters for
+    /// some (HTML 4.01 appendix B.2.2) and for others not, and a raw control character is a line's
+    /// end or nothing: bytes that travel on as they are may have neither.
     ///
     /// # Errors
     /// The first violation in the order of the bytes. [`Fault::FormMalformed`] names the rule: bad
-    /// percent-encoding, invalid UTF-8, NUL, an empty name, a name over [`NAME_BYTES_MAX`], more
+    /// percent-encoding, a raw octet, invalid UTF-8, NUL, an empty name, a name over [`NAME_BYTES_MAX`], more
     /// than [`PAIRS_MAX`] parameters. [`Fault::ParameterRepeated`]: a name stands twice, known or
     /// not, empty or not (RFC 6749 section 3.2: "MUST NOT be included more than once").
     pub fn parse(body: &'b [u8]) -> Result<Self, Fault> {
@@ -60,7 +62,11 @@ impl<'b> Form<'b> {
                 Some(value) => VALUE.read(value)?,
                 None => (Cow::Borrowed(""), after),
             };
-            rest = after.strip_prefix('&').unwrap_or(after);
+            rest = match after.strip_prefix('&') {
+                Some(rest) => rest,
+                None if after.is_empty() => after,
+                None => return Err(Fault::FormMalformed("raw octet")),
+            };
             let pair = Pair { name, value };
             if pair.name.is_empty() {
                 return Err(Fault::FormMalformed("empty name"));
@@ -96,11 +102,11 @@ impl fmt::Debug for Form<'_> {
 }
 
 /// A piece of a form: the octets of a name or a value that stand for themselves. One that is not of
-/// them is a space, an encoded octet or the piece's end.
+/// them is a space, an encoded octet, the piece's end, or one that nobody may send raw.
 struct Piece(Octets);
 
-static NAME: Piece = Piece(Octets::all_but(b"&=%+"));
-static VALUE: Piece = Piece(Octets::all_but(b"&%+"));
+static NAME: Piece = Piece(Octets::all_but(b"&=%+;").without_controls());
+static VALUE: Piece = Piece(Octets::all_but(b"&%+;").without_controls());
 
 impl Piece {
     /// Reads one from the start of a text, and gives the rest, from what ended it.
@@ -220,6 +226,24 @@ mod tests {
         for body in [&b"a=%00"[..], b"a=\0", b"a%00=1"] {
             assert_eq!(refusal(body), Fault::FormMalformed("NUL"));
         }
+    }
+
+    #[test]
+    fn what_some_take_for_a_separator_is_not_sent_raw() {
+        for octet in [";", "\n", "\r\n", "\t", "\u{1}", "\u{7f}", "&amp;", "%41;", "+;"] {
+            for body in [
+                format!("username=anna{octet}client_id=OTHER"),
+                format!("a=1&b{octet}=2"),
+                format!("{octet}a=1"),
+                format!("a=1{octet}"),
+                format!("flag{octet}"),
+            ] {
+                // `&amp` alone is a parameter without a value.
+                assert_eq!(refusal(body.as_bytes()), Fault::FormMalformed("raw octet"), "{body:?}");
+            }
+        }
+        let form = Form::parse(b"a=1%3bb%0A2&c=x&amp=1").unwrap();
+        assert_eq!((form.value("a"), form.value("amp")), (Some("1;b\n2"), Some("1")));
     }
 
     #[test]
