@@ -164,7 +164,8 @@ async fn walk<'s, B: Banks, E: Entropy>(
     // admit: the client's own limit, before anything else is looked at
     let admitted = admit_client(caller.gate.as_deref())?;
     if let Some(rules) = operation.native() {
-        let call = native::Call { api, operation, rules, caller, admitted, below, survey };
+        let call =
+            native::Call { api, operation, rules, caller, admitted, below, correlation, survey };
         // Boxed, so that the room that it needs is not every consent call's.
         return Box::pin(native::walk(setting, call, head, body, record)).await;
     }

@@ -1,4 +1,5 @@
-//! bLink 2.0.15.1-fi: the hub's own language, so nothing is translated and the bytes pass.
+//! bLink 2.0.15.1-fi: the hub's own language, so nothing is translated and the bytes pass, but for
+//! those of a form that two servers could read in two ways.
 //!
 //! This file decides which fields travel in either direction (CONTRACT 4.3 and 4.7). Both lists
 //! name what passes, so that nothing else can. It must not know sockets.
@@ -10,16 +11,14 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::reply::members::without_mark;
-use super::request::path;
+use super::request::{form, path};
 use super::{Asked, Heard, Host, Oddity, ProviderAnswer, ProviderRequest, Turn};
 use crate::answer::{Answer, X_CORRELATION_ID};
-use crate::contract::AuthorizationPolicy;
+use crate::contract::{AuthorizationPolicy, X_CORAPI_CLIENT_ID, X_CORAPI_TARGET_ID};
 use crate::fault::Fault;
 use crate::framing::fields::Fields;
 use crate::oauth::Call;
 
-const X_CORAPI_CLIENT_ID: HeaderName = HeaderName::from_static("x-corapi-client-id");
-const X_CORAPI_TARGET_ID: HeaderName = HeaderName::from_static("x-corapi-target-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// What a field about the person is called where the contract does not name it, and what a client
 /// is told of a bad one.
@@ -66,7 +65,12 @@ pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
         method: Method::POST,
         path: path.clone(),
         headers,
-        body: asked.body.clone(),
+        body: if asked.form.is_plain() {
+            asked.body.clone()
+        } else {
+            // Not all servers read these bytes in the same way (decision 10).
+            form(asked.form.pairs()).into()
+        },
     }))
 }
 

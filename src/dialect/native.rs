@@ -15,6 +15,7 @@ use crate::answer::Answer;
 use crate::contract::{AuthorizationPolicy, NativeRules, Operation};
 use crate::fault::Fault;
 use crate::framing::fields::Fields;
+use crate::ids::CorrelationId;
 use crate::routes::{Api, Target};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -43,6 +44,12 @@ pub struct NativeAsked<'a> {
     pub query: Option<&'a str>,
     /// The client's fields.
     pub headers: &'a HeaderMap,
+    /// The resolved client id, where the document declares a field for it.
+    pub client: &'a HeaderValue,
+    /// The resolved target id, likewise.
+    pub target_id: &'a HeaderValue,
+    /// The correlation id, likewise.
+    pub correlation: &'a CorrelationId,
     /// The client's body, byte for byte.
     pub body: &'a Bytes,
     /// The trace that starts here.
@@ -66,6 +73,13 @@ pub fn request(asked: &NativeAsked<'_>) -> ProviderRequest {
         && (asked.rules.takes_authorization() || forwards)
     {
         headers.insert(AUTHORIZATION, value.clone());
+    }
+    // What the hub asserts, it writes itself, and only where the document has a place for it.
+    let values = [asked.correlation.header_value(), asked.client, asked.target_id];
+    for (name, value) in asked.operation.head.asserted().into_iter().zip(values) {
+        if let Some(name) = name {
+            headers.insert(name.clone(), value.clone());
+        }
     }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(VIA, super::VIA_US);

@@ -107,7 +107,8 @@ fn token_type<'b>(object: &Members<'b>) -> Result<(Cow<'b, str>, Option<Oddity>)
 
 /// `type-name` or an absolute URI (RFC 6749 appendix A.13).
 fn is_type_name(kind: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/?#[]@!$&'()*+,;=%~".contains(&byte);
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/?#[]@!$&'()*+,;=%~".contains(&byte);
     kind.len() <= TOKEN_TYPE_BYTES_MAX && kind.bytes().all(is_plain)
 }
 

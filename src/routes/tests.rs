@@ -49,6 +49,7 @@ pub(super) fn load(sources: &MemorySources) -> Result<Loaded, Report> {
             name,
             operations: Vec::new(),
             native: None,
+            notes: Vec::new(),
         })
     })
 }

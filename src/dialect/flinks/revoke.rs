@@ -87,9 +87,7 @@ pub(super) fn hear(
         END_LAST | REFRESH_LAST | REFRESH_AGAIN => Ok(reply::revoked()),
         // It may have ended meanwhile, by the revocation of its other token.
         END_FRESH => refresh(asked, settings, token).map(|turn| turn.then(REFRESH_AGAIN)),
-        _ if refreshing => {
-            end_connection(asked, settings, token).map(|turn| turn.then(END_LAST))
-        }
+        _ if refreshing => end_connection(asked, settings, token).map(|turn| turn.then(END_LAST)),
         _ => refresh(asked, settings, token).map(|turn| turn.then(REFRESH_LAST)),
     }
 }

@@ -140,11 +140,7 @@ fn revocations() {
             revoke("access-over-bare", ACCESS, &[(401, &[], ""), BAD_GRANT]),
             revoke("access-expired-403", ACCESS, &[(403, &[], MESSAGE), BAD_GRANT]),
             revoke("access-that-is-a-refresh-token", ACCESS, &[OVER, REFRESHED, ENDED]),
-            revoke(
-                "access-that-never-ends",
-                ACCESS,
-                &[OVER, REFRESHED, OVER, REFRESHED],
-            ),
+            revoke("access-that-never-ends", ACCESS, &[OVER, REFRESHED, OVER, REFRESHED]),
             revoke("access-then-bad-client", ACCESS, &[OVER, BAD_CLIENT]),
             revoke("access-then-401-bare", ACCESS, &[OVER, (401, &[], "")]),
             revoke("access-401-basic", ACCESS, &[(401, BASIC, "")]),

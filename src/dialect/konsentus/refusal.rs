@@ -145,6 +145,9 @@ impl Said<'_> {
 
     /// Whether a text has the code, the username or the `ccg_token` of the call in it.
     fn is_repeated_in(&self, text: &str) -> bool {
-        sent(self.asked).chain(self.held).filter(|value| value.len() > 3).any(|value| text.contains(value))
+        sent(self.asked)
+            .chain(self.held)
+            .filter(|value| value.len() > 3)
+            .any(|value| text.contains(value))
     }
 }

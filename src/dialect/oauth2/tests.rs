@@ -163,7 +163,8 @@ const APIGEE: Said = (
 const USER_ACCESS: &str = r#"{"access_token":"A","token_type":"user_access"}"#;
 const EXTENSIONS: &str = r#"{"access_token":"A","token_type":"bearer","id_token":"e.y.J","grant_id":"g-1","authorization_details":[{"type":"account_information","amount":12345678901234567890.10}],"consent_id":null}"#;
 const HUBS_OWN: &str = r#"{"access_token":"A","token_type":"bearer","client_id":"hub id","client_secret":"s","debug":"sent test-secret:1","sid":"s-1"}"#;
-const LENIENT: &str = r#"{"access_token":"A","token_type":"bearer","a":"\ud800","b":1e999,"c\"":1,"d":1,"d":2}"#;
+const LENIENT: &str =
+    r#"{"access_token":"A","token_type":"bearer","a":"\ud800","b":1e999,"c\"":1,"d":1,"d":2}"#;
 
 #[test]
 fn calls_that_are_signed() {

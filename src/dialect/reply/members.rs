@@ -110,10 +110,14 @@ mod tests {
 
     #[test]
     fn a_member_is_read_as_what_it_is_and_the_last_of_a_name_counts() {
-        let body = br#" {"a":"x","b":true,"s":"90","n":12.5,"o":{"t":"1"},"e":"","z":null,"a":"y\n"}"#;
+        let body =
+            br#" {"a":"x","b":true,"s":"90","n":12.5,"o":{"t":"1"},"e":"","z":null,"a":"y\n"}"#;
         let members = Members::read(body).unwrap();
         assert_eq!(members.text("a").as_deref(), Some("y\n"));
-        assert_eq!((members.text("b"), members.text("e"), members.text("none")), (None, None, None));
+        assert_eq!(
+            (members.text("b"), members.text("e"), members.text("none")),
+            (None, None, None)
+        );
         assert_eq!((members.flag("b"), members.flag("a")), (Some(true), None));
         assert_eq!((members.seconds("s"), members.seconds("n")), (Some(90), Some(12)));
         assert_eq!(members.object("o").unwrap().text("t").as_deref(), Some("1"));
@@ -123,7 +127,8 @@ mod tests {
     #[test]
     fn a_mark_of_the_byte_order_is_passed_over_and_what_is_no_object_is_none() {
         assert!(Members::read(b"\xef\xbb\xbf{}").is_some());
-        for bad in [&b""[..], b"[]", b"\"a\"", b"{}x", b"{\"a\":}", b"<html>", b"{\"a\":\"\xff\"}"] {
+        for bad in [&b""[..], b"[]", b"\"a\"", b"{}x", b"{\"a\":}", b"<html>", b"{\"a\":\"\xff\"}"]
+        {
             assert!(Members::read(bad).is_none(), "{bad:?}");
         }
     }
