@@ -5,6 +5,8 @@
 //! [`Dialect`]. This file decides nothing but which. It must not know sockets, nor the clock.
 
 mod blink;
+#[cfg(test)]
+mod bounds;
 mod coding;
 mod flinks;
 #[cfg(test)]

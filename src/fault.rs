@@ -198,7 +198,7 @@ pub enum Fault {
     TargetBusy,
     /// corgate is shutting down.
     Draining,
-    /// The target has no path for this call.
+    /// The table lacks the path of the token call, which an assertion is made for.
     PathUnconfigured,
     /// A bug, or a broken table.
     Internal(&'static str),

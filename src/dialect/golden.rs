@@ -104,7 +104,7 @@ fn updates() -> bool {
     std::env::var("UPDATE_GOLDEN").is_ok()
 }
 
-fn table(dialect: &str, target: &str) -> RouteTable {
+pub(super) fn table(dialect: &str, target: &str) -> RouteTable {
     let text = format!(
         "[gateway]
 insecure_plain_listen = '127.0.0.1:8080'
