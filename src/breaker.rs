@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::deadline::later;
 use crate::routes;
 
 /// One target's breaker, shared by all workers.
@@ -63,7 +64,7 @@ impl Breaker {
                 return Err(until - now);
             }
             State::Open { .. } | State::Probing { .. } => {
-                *state = State::Probing { until: now + self.rule.open_for };
+                *state = State::Probing { until: later(now, self.rule.open_for) };
                 true
             }
         };
@@ -118,8 +119,10 @@ impl Watched {
             State::Closed { failures } if failures + 1 < rule.failures.get() => {
                 State::Closed { failures: failures + 1 }
             }
-            State::Closed { .. } => State::Open { until: now + rule.open_for },
-            State::Probing { .. } if self.probing => State::Open { until: now + rule.open_for },
+            State::Closed { .. } => State::Open { until: later(now, rule.open_for) },
+            State::Probing { .. } if self.probing => {
+                State::Open { until: later(now, rule.open_for) }
+            }
             unchanged @ (State::Open { .. } | State::Probing { .. }) => unchanged,
         };
     }

@@ -54,8 +54,9 @@
 //!   the operation declares them, and nowhere else.
 //!
 //! - **Fields that the hub asserts** (`X-CorAPI-*`, `X-Correlation-ID`, `Forwarded`,
-//!   `X-Forwarded-*`, `Client-Cert*`, `Via`, `traceparent`) are never the client's. Where a document
-//!   declares one, the system gets what the hub writes there, or nothing; `corgate check` says so.
+//!   `X-Forwarded-*`, `Client-Cert*`, `Via`, `traceparent`) are never the client's. Where a
+//!   document declares one, the system gets what the hub writes there, or nothing; `corgate check`
+//!   says so.
 //!
 //! | extension | on | meaning |
 //! |---|---|---|

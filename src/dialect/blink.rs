@@ -105,8 +105,9 @@ pub(super) fn hear(asked: &Asked<'_>, answer: ProviderAnswer) -> Result<Turn, Fa
 fn copy_psu_fields(asked: &Asked<'_>, to: &mut Fields) -> Result<(), Fault> {
     for (name, value) in asked.headers {
         if name.as_str().starts_with("x-psu-") && !is_nominated(asked.headers, name) {
-            let declared = asked.head.declared().any(|declared| declared == name);
-            if !declared && !(is_plain(value) && is_once(asked.headers, name)) {
+            let is_declared = asked.head.declared().any(|declared| declared == name);
+            let is_good = is_declared || (is_plain(value) && is_once(asked.headers, name));
+            if !is_good {
                 return Err(Fault::HeaderMalformed(PSU.into(), PSU_REFUSAL.into()));
             }
             to.append(name.clone(), value.clone());

@@ -11,13 +11,13 @@ use crate::world::{Setup, World};
 
 /// A bank that writes these bytes once it has a whole request, and closes. Plain HTTP, so that
 /// nothing stands between its bytes and the gateway.
-struct Raw {
-    port: u16,
-    heard: Arc<AtomicUsize>,
+pub(crate) struct Raw {
+    pub(crate) port: u16,
+    pub(crate) heard: Arc<AtomicUsize>,
 }
 
 impl Raw {
-    fn start(says: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn start(says: impl Into<Vec<u8>>) -> Self {
         Self::start_with(vec![says.into()])
     }
 

@@ -94,7 +94,8 @@ over_both! {
         assert_eq!(all("x-declared"), ["passes"]);
         assert_eq!(all("traceparent").len(), 1);
         assert!(!all("traceparent")[0].contains("11111111111111111111111111111111"));
-        for (name, _) in ASSERTED.iter().filter(|(name, _)| !["Via", "traceparent"].contains(name)) {
+        let unsaid = ASSERTED.iter().filter(|(name, _)| !["Via", "traceparent"].contains(name));
+        for (name, _) in unsaid {
             assert_eq!(all(name), Vec::<&str>::new(), "{name}");
         }
     }
@@ -160,8 +161,10 @@ over_both! {
         }
         let heard = stage.heard().len();
         for bad in [
-            "..;", "..;/x", "%2e%2e", "%2e%2e;", "%2E%2E%3B", ".;", "7;jsessionid=1", "%3b", "%252e",
-            "%252e%252e", "%252f", "%25", "%2f", "%2F..", "%5c", "%5C..", "", "/", "7/", "7//", "%3f",
+            "..;", "..;/x", "%2e%2e", "%2e%2e;", "%2E%2E%3B", ".;", "7;jsessionid=1", "%3b",
+            "%252e",
+            "%252e%252e", "%252f", "%25", "%2f", "%2F..", "%5c", "%5C..", "", "/", "7/", "7//",
+            "%3f",
             "%23", "%00", "%0a", "..", ".",
         ] {
             let answer =
@@ -180,7 +183,8 @@ over_both! {
         let stage = Stage::of_document(DOCUMENT);
         stage.say(said(200, "x").body(body.clone()).with("Content-Encoding", "gzip"));
         let answer = stage.world.call(http, Ask::native("GET", "/native/items/7", "")).good();
-        assert_eq!((&answer.body[..], answer.header("content-encoding")), (&b"{\"a\":1}"[..], None));
+        assert_eq!(&answer.body[..], b"{\"a\":1}");
+        assert_eq!(answer.header("content-encoding"), None);
         stage.say(said(200, "x").body(body).with("Content-Encoding", "br"));
         let answer = stage.world.call(http, Ask::native("GET", "/native/items/7", ""));
         assert_eq!(answer.status, 502);

@@ -158,11 +158,17 @@ const DPOP: Said = (
 const APIGEE: Said = (
     200,
     &[],
-    r#"{"issued_at":"1420262924658","scope":"READ","status":"approved","expires_in":"1799","developer.email":"t@w.example","token_type":"BearerToken","refresh_token":"R","client_id":"hub id","access_token":"A","refresh_count":"0"}"#,
+    r#"{"issued_at":"1420262924658","scope":"READ","status":"approved","expires_in":"1799",
+        "developer.email":"t@w.example","token_type":"BearerToken","refresh_token":"R",
+        "client_id":"hub id","access_token":"A","refresh_count":"0"}"#,
 );
 const USER_ACCESS: &str = r#"{"access_token":"A","token_type":"user_access"}"#;
-const EXTENSIONS: &str = r#"{"access_token":"A","token_type":"bearer","id_token":"e.y.J","grant_id":"g-1","authorization_details":[{"type":"account_information","amount":12345678901234567890.10}],"consent_id":null}"#;
-const HUBS_OWN: &str = r#"{"access_token":"A","token_type":"bearer","client_id":"hub id","client_secret":"s","debug":"sent test-secret:1","sid":"s-1"}"#;
+const EXTENSIONS: &str = r#"{"access_token":"A","token_type":"bearer","id_token":"e.y.J",
+    "grant_id":"g-1",
+    "authorization_details":[{"type":"account_information","amount":12345678901234567890.10}],
+    "consent_id":null}"#;
+const HUBS_OWN: &str = r#"{"access_token":"A","token_type":"bearer","client_id":"hub id",
+    "client_secret":"s","debug":"sent test-secret:1","sid":"s-1"}"#;
 const LENIENT: &str =
     r#"{"access_token":"A","token_type":"bearer","a":"\ud800","b":1e999,"c\"":1,"d":1,"d":2}"#;
 

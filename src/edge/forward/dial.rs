@@ -24,6 +24,7 @@ use super::Fate;
 use super::pool::{Shared, Single};
 use super::recorded::Recorded;
 use super::wire::Wire;
+use crate::deadline::later;
 use crate::dialect::Host;
 use crate::edge::asked;
 use crate::edge::clients::ClientConfigs;
@@ -85,7 +86,7 @@ impl Dialer {
         self.route.tally.dials.fetch_add(1, Ordering::Relaxed);
         let origins = self.target().origins(self.host);
         let origin = origins.get(endpoint).ok_or(Fault::Internal("target host"))?;
-        let end = Instant::now() + self.target().timeouts.connect;
+        let end = later(Instant::now(), self.target().timeouts.connect);
         let dialled = timeout_at(end, self.connect(origin, endpoint, end)).await;
         let dialled = dialled.unwrap_or(Err(Fault::ConnectTimeout));
         if dialled.is_err() {

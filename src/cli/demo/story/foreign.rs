@@ -112,7 +112,7 @@ pub(super) const FLINKS: &[Step] = &[
         path: REVOKE,
         form: REVOKE_ACCESS,
         expect: provided(Body::Empty).reaching(2),
-        because: "it has ended already: Flinks knows the token neither as this kind nor as the other",
+        because: "it has ended already: Flinks knows the token as neither kind",
         ..AT_MAPLE
     },
     Step {
