@@ -196,6 +196,10 @@ pub enum Fault {
     BreakerOpen(Duration),
     /// All places for calls to this target are taken.
     TargetBusy,
+    /// The client's requests and answers under way have too many bytes.
+    ClientBusy,
+    /// Those of all clients have.
+    HubBusy,
     /// corgate is shutting down.
     Draining,
     /// The table lacks the path of the token call, which an assertion is made for.
@@ -331,6 +335,8 @@ impl Fault {
             Self::Several(_) => ("several_wrong", 400, InvalidRequest, Client),
             Self::BreakerOpen(_) => ("breaker_open", 503, TemporarilyUnavailable, Provider),
             Self::TargetBusy => ("target_busy", 503, TemporarilyUnavailable, Platform),
+            Self::ClientBusy => ("client_busy", 503, TemporarilyUnavailable, Client),
+            Self::HubBusy => ("hub_busy", 503, TemporarilyUnavailable, Platform),
             Self::Draining => ("draining", 503, TemporarilyUnavailable, Platform),
             Self::PathUnconfigured => ("path_unconfigured", 500, ServerError, Platform),
             Self::Internal(_) => ("internal", 500, ServerError, Platform),
@@ -426,6 +432,8 @@ impl Fault {
             Self::FormMalformed(_) => "malformed form body",
             Self::ParameterRepeated => "parameter repeated",
             Self::ParameterMissing(name) => return Cow::Owned(format!("{name} is required")),
+            Self::ClientBusy => "too many bytes under way, please retry",
+            Self::HubBusy => "temporarily overloaded, please retry",
             Self::Draining => "shutting down, please retry",
             Self::PathUnconfigured | Self::Internal(_) => "internal error",
             Self::CredentialsRejected => "target rejected the hub's credentials",
@@ -518,9 +526,11 @@ impl Fault {
             Self::RateLimited(limited) => Some(limited.wait),
             Self::TargetMaintenance(wait) | Self::BreakerOpen(wait) => Some(*wait),
             Self::ProviderBusy(Some(wait)) => Some(*wait),
-            Self::TargetBusy | Self::Draining | Self::ProviderBusy(None) => {
-                Some(Duration::from_secs(1))
-            }
+            Self::TargetBusy
+            | Self::ClientBusy
+            | Self::HubBusy
+            | Self::Draining
+            | Self::ProviderBusy(None) => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -632,6 +642,8 @@ mod tests {
             Fault::Several(Arc::new([Fault::QueryRefused])),
             Fault::BreakerOpen(wait),
             Fault::TargetBusy,
+            Fault::ClientBusy,
+            Fault::HubBusy,
             Fault::Draining,
             Fault::PathUnconfigured,
             Fault::Internal("x"),

@@ -61,8 +61,9 @@ impl Template {
 
 /// Decodes one segment. `None` where two servers could read two paths in it: where it is empty, `.`
 /// or `..`, holds what is no `pchar` (RFC 3986 section 3.3), or, raw or encoded, a control
-/// character or what divides a path for anybody. That is `/` and `\`; `;`, behind which some read parameters
-/// that they cut off (`..;`); `?` and `#`, for who decodes first; and `%`, for who decodes twice.
+/// character or what divides a path for anybody. That is `/` and `\`; `;`, behind which some read
+/// parameters that they cut off (`..;`); `?` and `#`, for who decodes first; and `%`, for who
+/// decodes twice.
 fn decode(part: &str) -> Option<String> {
     let mut octets = Vec::with_capacity(part.len());
     let mut rest = part.as_bytes();
