@@ -20,8 +20,8 @@ pub(super) fn load(config: &Path) -> Result<routes::Loaded, Failure> {
     routes::load(config, &sources).map_err(|report| unusable(config, &report))
 }
 
-/// The system's files; but the table itself may come out of a pipe, which is waited for: whoever gave
-/// the command is there to end it.
+/// The system's files; but the table itself may come out of a pipe, which is waited for: whoever
+/// gave the command is there to end it.
 struct CommandSources<'c> {
     config: &'c Path,
 }
