@@ -26,6 +26,7 @@ mod hands;
 mod held;
 mod hub;
 mod local;
+mod local_failure;
 mod meters;
 mod metrics;
 pub mod names;
