@@ -5,18 +5,21 @@
 //! must not know connections, and it keeps hashes, no ids.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use http::{HeaderValue, Method};
 
+use crate::dialect::Host;
+use crate::endpoints::ENDPOINTS_MAX;
 use crate::fault::Name;
 use crate::routes::Paths;
 
-/// What is known of one bank, by operation: a bank that gives the id back with its token answers
-/// may not do so with a revocation.
+/// What is known of one bank, by operation and address: a bank that gives the id back with its token
+/// answers may not do so with a revocation, and what stands behind another address may be other
+/// software.
 #[derive(Debug, Default)]
 pub struct Echoes {
-    consent: [AtomicU8; 3],
+    consent: [AtomicU64; 3],
     others: OnceLock<Box<[Other; OTHERS_MAX]>>,
 }
 
@@ -26,12 +29,19 @@ const OTHERS_MAX: usize = 32;
 #[derive(Debug, Default)]
 struct Other {
     operation: AtomicU64,
-    habit: AtomicU8,
+    habits: AtomicU64,
 }
 
-/// One operation of one bank.
+/// One operation at one address of a bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EchoOperation {
+pub struct EchoOperation {
+    kind: Kind,
+    /// Where in the 64 bits of an operation its two are.
+    shift: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
     /// The token, revocation or username call.
     Consent(usize),
     /// Another, by a hash of method and path.
@@ -39,13 +49,13 @@ pub enum EchoOperation {
 }
 
 /// It gave an id back.
-const ECHOES: u8 = 1;
+const ECHOES: u64 = 1;
 /// It gave an answer, which was the first of its connection and so nobody else's, an id of its own.
-const NAMES_ITS_OWN: u8 = 2;
+const NAMES_ITS_OWN: u64 = 2;
 
 /// How an operation answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Habit(u8);
+pub struct Habit(u64);
 
 impl Habit {
     /// Nothing is known.
@@ -63,8 +73,20 @@ impl Habit {
 }
 
 impl EchoOperation {
-    /// The operation of a request to a bank with these paths.
-    pub fn of(method: &Method, path: &Name, paths: &Paths) -> Self {
+    /// The operation of a request to a bank with these paths, at one of the addresses of a host.
+    pub fn of(method: &Method, path: &Name, paths: &Paths, host: Host, endpoint: usize) -> Self {
+        let host = match host {
+            Host::Main => 0,
+            Host::Auth => 1,
+        };
+        let place = host * ENDPOINTS_MAX + endpoint % ENDPOINTS_MAX;
+        // Two bits for each of two hosts with 16 addresses: below 64.
+        Self { kind: Kind::of(method, path, paths), shift: place as u32 * 2 }
+    }
+}
+
+impl Kind {
+    fn of(method: &Method, path: &Name, paths: &Paths) -> Self {
         let consent = [&paths.token, &paths.revoke, &paths.username];
         let same = |known: &Option<Name>| known.as_ref().is_some_and(|known| known == path);
         if let Some(index) = consent.into_iter().position(same) {
@@ -82,8 +104,8 @@ impl EchoOperation {
 impl Echoes {
     /// What is known of an operation.
     pub fn habit(&self, operation: EchoOperation) -> Habit {
-        let habit = self.slot(operation, false).map(|slot| slot.load(Ordering::Relaxed));
-        Habit(habit.unwrap_or_default())
+        let habits = self.slot(operation.kind, false).map(|slot| slot.load(Ordering::Relaxed));
+        Habit(habits.unwrap_or_default() >> operation.shift & (ECHOES | NAMES_ITS_OWN))
     }
 
     /// It gave the id back.
@@ -96,19 +118,19 @@ impl Echoes {
         self.note(operation, NAMES_ITS_OWN);
     }
 
-    fn note(&self, operation: EchoOperation, flag: u8) {
+    fn note(&self, operation: EchoOperation, flag: u64) {
         // Said once: to write it at each answer would cost the other workers.
         if self.habit(operation).0 & flag == 0
-            && let Some(slot) = self.slot(operation, true)
+            && let Some(slot) = self.slot(operation.kind, true)
         {
-            slot.fetch_or(flag, Ordering::Relaxed);
+            slot.fetch_or(flag << operation.shift, Ordering::Relaxed);
         }
     }
 
-    fn slot(&self, operation: EchoOperation, make: bool) -> Option<&AtomicU8> {
-        let hash = match operation {
-            EchoOperation::Consent(index) => return self.consent.get(index),
-            EchoOperation::Other(hash) => hash,
+    fn slot(&self, kind: Kind, make: bool) -> Option<&AtomicU64> {
+        let hash = match kind {
+            Kind::Consent(index) => return self.consent.get(index),
+            Kind::Other(hash) => hash,
         };
         let others = match self.others.get() {
             Some(others) => others,
@@ -126,7 +148,7 @@ impl Echoes {
                 known => known,
             };
             if known == hash {
-                return Some(&other.habit);
+                return Some(&other.habits);
             }
         }
         None
@@ -199,28 +221,28 @@ const TELLING_BYTES: usize = 16;
 impl Echo {
     /// Looks at the ids of an answer to a request that had the id `sent`. `was_sent` says whether
     /// an id was sent to this bank lately; `echoes` whether this operation gives ids back.
-    pub fn of<'v>(
+    pub fn of<'v, I: Iterator<Item = &'v HeaderValue>>(
         sent: Option<&HeaderValue>,
-        mut answered: impl Iterator<Item = &'v HeaderValue> + Clone,
+        answered: impl Fn() -> I,
         echoes: bool,
         was_sent: impl Fn(IdHash) -> bool,
     ) -> Self {
         let Some(sent) = sent else { return Self::Unasked };
-        if answered.clone().next().is_none() {
+        if answered().next().is_none() {
             return Self::Missing;
         }
-        if answered.clone().any(|id| id == sent || is_folded_same(sent, id)) {
+        if answered().any(|id| id == sent || is_folded_same(sent, id)) {
             return Self::Same;
         }
         let is_another = |id: &HeaderValue| {
             let tells = echoes || folded(id).count() >= TELLING_BYTES;
             tells && IdHash::of(id).is_some_and(&was_sent)
         };
-        if answered.clone().any(is_another) {
+        if answered().any(is_another) {
             return Self::AnotherCalls;
         }
         // Cut, or with something in front or behind.
-        if answered.any(|id| contains(sent, id) || contains(id, sent)) {
+        if answered().any(|id| contains(sent, id) || contains(id, sent)) {
             return Self::Same;
         }
         Self::Unknown
@@ -262,7 +284,7 @@ mod tests {
     }
 
     fn operation(method: Method, path: &str) -> EchoOperation {
-        EchoOperation::of(&method, &path.into(), &paths())
+        EchoOperation::of(&method, &path.into(), &paths(), Host::Main, 0)
     }
 
     /// What an answer's id is to the request's, where these were sent before.
@@ -272,7 +294,7 @@ mod tests {
             ids.note(IdHash::of(&value(id)).unwrap());
         }
         let answered: Vec<_> = answered.iter().map(|id| value(id)).collect();
-        Echo::of(Some(&value(sent)), answered.iter(), echoes, |id| ids.contains(id))
+        Echo::of(Some(&value(sent)), || answered.iter(), echoes, |id| ids.contains(id))
     }
 
     #[test]
@@ -307,7 +329,7 @@ mod tests {
     #[test]
     fn what_is_not_there_says_nothing() {
         assert_eq!(echo("a", &[], &[], true), Echo::Missing);
-        let none = Echo::of(None, [value("a")].iter(), true, |_| true);
+        let none = Echo::of(None, || [].iter(), true, |_| true);
         assert_eq!(none, Echo::Unasked);
     }
 
@@ -317,6 +339,11 @@ mod tests {
         let token = operation(Method::POST, "/token");
         echoes.note_echo(token);
         assert!(echoes.habit(token).echoes());
+        let elsewhere = [(Host::Main, 1), (Host::Auth, 0), (Host::Auth, 15)];
+        for (host, endpoint) in elsewhere {
+            let at = EchoOperation::of(&Method::POST, &"/token".into(), &paths(), host, endpoint);
+            assert!(!echoes.habit(at).echoes(), "another address");
+        }
         let user = operation(Method::GET, "/users/4711?x=1");
         for other in [operation(Method::POST, "/revoke"), user] {
             assert!(!echoes.habit(other).echoes());

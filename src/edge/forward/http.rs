@@ -185,7 +185,7 @@ impl Line {
         if !self.reuses() {
             return None;
         }
-        let echoes = self.habit(request).echoes();
+        let echoes = self.habit(request, endpoint).echoes();
         self.pool.take(endpoint, now.into(), echoes).or_else(|| {
             let taken_over = self.pool.take_over(endpoint)?;
             self.route.tally.taken_over.fetch_add(1, Ordering::Relaxed);
@@ -232,9 +232,9 @@ impl Line {
         fate.note(|trail| trail.status = Some(status));
         let answer = ProviderAnswer { status, headers, body };
         let reused = fate.trail.get().reused;
-        let habit = self.habit(request);
+        let habit = self.habit(request, single.endpoint);
         let sent = |id| single.sent.contains(&id) || self.pool.was_sent(id);
-        let echo = self.echo(request, &answer, habit, reused, sent);
+        let echo = self.echo((request, single.endpoint), &answer, reused, sent);
         match echo {
             // A server that gives up a connection on which it heard nothing may say 408, unasked
             // (RFC 9110 section 15.5.9), while the request is on its way. That is no answer to
@@ -265,30 +265,32 @@ impl Line {
     /// How the answer's correlation id stands to the request's; what it says of the bank is noted.
     fn echo(
         &self,
-        request: &ProviderRequest,
+        (request, endpoint): (&ProviderRequest, usize),
         answer: &ProviderAnswer,
-        habit: Habit,
         reused: bool,
         was_sent: impl Fn(IdHash) -> bool,
     ) -> Echo {
-        let sent = request.headers.get(&X_CORRELATION_ID);
-        let answered = answer.headers.get_all(&X_CORRELATION_ID).collect::<Vec<_>>();
-        let echo = Echo::of(sent, answered.iter().copied(), habit.echoes(), was_sent);
+        let (operation, echoes) = (self.operation(request, endpoint), &self.route.echoes);
+        let gives_back = echoes.habit(operation).echoes();
+        let name = X_CORRELATION_ID;
+        let sent = request.headers.get(&name);
+        let echo = Echo::of(sent, || answer.headers.get_all(&name), gives_back, was_sent);
         match echo {
-            Echo::Same if !habit.echoes() => self.route.echoes.note_echo(self.operation(request)),
-            Echo::Unknown if !reused => self.route.echoes.note_its_own(self.operation(request)),
+            Echo::Same if !gives_back => echoes.note_echo(operation),
+            Echo::Unknown if !reused => echoes.note_its_own(operation),
             _ => {}
         }
         echo
     }
 
-    fn operation(&self, request: &ProviderRequest) -> EchoOperation {
-        EchoOperation::of(&request.method, &request.path, &self.route.target.paths)
+    fn operation(&self, request: &ProviderRequest, endpoint: usize) -> EchoOperation {
+        let ProviderRequest { method, path, .. } = request;
+        EchoOperation::of(method, path, &self.route.target.paths, self.host, endpoint)
     }
 
-    /// What is known of how the bank answers this operation.
-    fn habit(&self, request: &ProviderRequest) -> Habit {
-        self.route.echoes.habit(self.operation(request))
+    /// What is known of how the bank answers this operation there.
+    fn habit(&self, request: &ProviderRequest, endpoint: usize) -> Habit {
+        self.route.echoes.habit(self.operation(request, endpoint))
     }
 }
 

@@ -105,9 +105,9 @@ impl Line {
         let sent = shared.clone().exchange(http, body, bytes_max, end.into(), fate).await;
         match sent {
             Ok(answer) => {
-                let habit = self.habit(request);
+                let habit = self.habit(request, endpoint);
                 let sent = |id| self.pool.was_sent(id);
-                let echo = self.echo(request, &answer, habit, used_before, sent);
+                let echo = self.echo((request, endpoint), &answer, used_before, sent);
                 // A stream is bound to its call: an answer without an id is nobody else's.
                 let habit = if echo == Echo::Missing { Habit::NONE } else { habit };
                 if matches!(echo, Echo::Unknown | Echo::AnotherCalls) {
