@@ -10,6 +10,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::deadline::later;
 use crate::ids::ClientKey;
 use crate::routes;
 
@@ -109,7 +110,7 @@ impl Breaker {
             }
             Gate::Probing { until, .. } if now < until => return Err(until - now),
             before @ (Gate::Open { way, .. } | Gate::Probing { way, .. }) => {
-                state.gate = Gate::Probing { until: now + self.rule.open_for, way };
+                state.gate = Gate::Probing { until: later(now, self.rule.open_for), way };
                 Some(before)
             }
         };
@@ -237,7 +238,7 @@ impl Watched {
         };
         if open {
             let way = unreached || failure == Failure::Way;
-            state.gate = Gate::Open { until: now + rule.open_for, way };
+            state.gate = Gate::Open { until: later(now, rule.open_for), way };
         }
         state
             .lately(now)

@@ -283,8 +283,8 @@ mod tests {
         Paths { token: path("/token"), revoke: path("/revoke"), username: None }
     }
 
-    fn operation(method: Method, path: &str) -> EchoOperation {
-        EchoOperation::of(&method, &path.into(), &paths(), Host::Main, 0)
+    fn operation(method: &Method, path: &str) -> EchoOperation {
+        EchoOperation::of(method, &path.into(), &paths(), Host::Main, 0)
     }
 
     /// What an answer's id is to the request's, where these were sent before.
@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn what_is_known_is_known_of_one_operation() {
         let echoes = Echoes::default();
-        let token = operation(Method::POST, "/token");
+        let token = operation(&Method::POST, "/token");
         echoes.note_echo(token);
         assert!(echoes.habit(token).echoes());
         let elsewhere = [(Host::Main, 1), (Host::Auth, 0), (Host::Auth, 15)];
@@ -344,15 +344,15 @@ mod tests {
             let at = EchoOperation::of(&Method::POST, &"/token".into(), &paths(), host, endpoint);
             assert!(!echoes.habit(at).echoes(), "another address");
         }
-        let user = operation(Method::GET, "/users/4711?x=1");
-        for other in [operation(Method::POST, "/revoke"), user] {
+        let user = operation(&Method::GET, "/users/4711?x=1");
+        for other in [operation(&Method::POST, "/revoke"), user] {
             assert!(!echoes.habit(other).echoes());
         }
         echoes.note_echo(user);
         echoes.note_its_own(user);
-        let another = operation(Method::GET, "/users/4712");
+        let another = operation(&Method::GET, "/users/4712");
         assert!(echoes.habit(another).echoes() && echoes.habit(another).names_its_own());
-        assert!(!echoes.habit(operation(Method::PUT, "/users/4712")).echoes());
+        assert!(!echoes.habit(operation(&Method::PUT, "/users/4712")).echoes());
     }
 
     #[test]
@@ -360,14 +360,14 @@ mod tests {
         let echoes = Echoes::default();
         let name = |number: usize| "x".repeat(number + 1);
         for number in 0..1_000 {
-            echoes.note_echo(operation(Method::GET, &format!("/{}", name(number))));
+            echoes.note_echo(operation(&Method::GET, &format!("/{}", name(number))));
         }
         let known = (0..1_000).filter(|number| {
-            echoes.habit(operation(Method::GET, &format!("/{}", name(*number)))).echoes()
+            echoes.habit(operation(&Method::GET, &format!("/{}", name(*number)))).echoes()
         });
         assert_eq!(known.count(), OTHERS_MAX);
-        echoes.note_echo(operation(Method::POST, "/token"));
-        assert!(echoes.habit(operation(Method::POST, "/token")).echoes());
+        echoes.note_echo(operation(&Method::POST, "/token"));
+        assert!(echoes.habit(operation(&Method::POST, "/token")).echoes());
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod handover;
 mod hands;
 mod held;
 mod hub;
+mod line_queue;
 mod local;
 mod local_failure;
 mod meters;
@@ -32,8 +33,10 @@ mod metrics;
 pub mod names;
 mod notify;
 mod plug;
+pub mod process_log;
 mod reload;
 mod run_dir;
+pub mod signals;
 mod sockets;
 mod standing;
 mod successor;
@@ -61,6 +64,7 @@ use standing::Now;
 use tls::{EdgeSide, Shelf};
 use tokio::signal::unix::Signal;
 
+use crate::deadline::later;
 use crate::routes::RouteTable;
 use crate::snapshot::Snapshot;
 
@@ -215,6 +219,17 @@ impl Running {
         Some(reload::reload_on_hangup(reloader, hangups))
     }
 
+    /// What opens the access log anew at each SIGUSR1; nothing where there is none.
+    fn reopens(&self, mut asked: Signal) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let log = self.hub.log.clone()?;
+        Some(async move {
+            while asked.recv().await.is_some() {
+                tracing::info!("the access log is opened anew");
+                log.reopen();
+            }
+        })
+    }
+
     /// How it stands to new work.
     pub fn stage(&self) -> Stage {
         self.hub.stage()
@@ -278,20 +293,18 @@ impl Running {
 
     /// Waits until all workers are done, but no longer than `most`.
     fn wait_for_workers(&self, most: Duration) {
-        let end = now() + most;
+        let end = later(now(), most);
         while now() < end && !self.workers.iter().all(JoinHandle::is_finished) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Waits until the last access line is on the disk. The workers are gone; whoever else still
-    /// has the hub, such as a reload that hangs, is not waited for.
+    /// Waits until the last access line is on the disk, but not for a disk that hangs or a pipe
+    /// that nobody reads. The workers are gone; whoever else still has the hub, such as a reload
+    /// that hangs, is not waited for.
     fn finish_log(&mut self) {
         let (Some(thread), Some(log)) = (self.log_thread.take(), &self.hub.log) else { return };
-        log.end();
-        if thread.join().is_err() {
-            tracing::error!("the access log's thread panicked");
-        }
+        log.end(thread);
     }
 }
 

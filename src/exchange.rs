@@ -20,7 +20,7 @@ use self::survey::Survey;
 use crate::answer::{Answer, Manner, X_CORRELATION_ID};
 use crate::callers::{Caller, Peer};
 use crate::contract::{Operation, Waivers};
-use crate::conversation::{self, FlightKey, Outcome};
+use crate::conversation::{self, Flight, Outcome};
 use crate::dialect::{Asked, Heard, Held, Moment, Oddity, ProviderAnswer, ProviderRequest, Recipe};
 use crate::fault::Fault;
 use crate::ids::CorrelationId;
@@ -65,11 +65,12 @@ pub trait Banks {
     /// Forgets a held token that a bank refused: exactly that one, not one fetched since.
     fn evict(&self, held: &Held);
 
-    /// Runs an exchange alone: whoever comes with the same key while it is under way gets its
-    /// outcome, and so does, for `replay` after its end, who comes later.
+    /// Runs an exchange alone: whoever comes with the same key and question while it is under way
+    /// gets its outcome, and so does, for `replay` after its end, who comes later. With another
+    /// question it is [`Fault::RefreshDiffers`].
     fn alone(
         &self,
-        key: FlightKey,
+        flight: Flight,
         replay: Duration,
         exchange: impl Future<Output = Outcome>,
     ) -> impl Future<Output = Outcome>;
@@ -208,7 +209,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
         headers,
         body: &bytes,
         form: &form,
-        told: conversation::recall(setting, route, headers),
+        told: conversation::recall(setting, route, &caller.client.id, headers),
         moment: moment(&mut setting.entropy, route),
     };
 
@@ -220,7 +221,6 @@ async fn walk<'s, B: Banks, E: Entropy>(
     if api.validate_token_response && oddity == Some(Oddity::TokenAnswer) {
         return Err(Fault::TokenAnswerInvalid);
     }
-    conversation::remember(setting, &asked, &answer);
     Ok(answer)
 }
 

@@ -245,6 +245,14 @@ pub enum Fault {
     /// The client is not known to this bank's side of the hub.
     ClientUnmapped,
 
+    // --- what the hub knows of a token ---
+    /// The same refresh token, which is good once, is being used or was just used in a call that
+    /// asked for something else.
+    RefreshDiffers,
+    /// A token that is another client's, or that nobody is known to have got, at a bank where
+    /// clients share the hub's registration.
+    TokenUnowned,
+
     /// Our own pseudonym stands in `Via` already: the table routes in a circle.
     ProxyLoop,
 }
@@ -267,8 +275,8 @@ impl Fault {
     #[expect(clippy::too_many_lines, reason = "one row a fault: it is a table")]
     pub const fn row(&self) -> Row {
         use ErrorCode::{
-            InvalidClient, InvalidRequest, InvalidToken, ServerError, TemporarilyUnavailable,
-            UnauthorizedClient, UnsupportedGrantType, UnsupportedTokenType,
+            InvalidClient, InvalidGrant, InvalidRequest, InvalidToken, ServerError,
+            TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, UnsupportedTokenType,
         };
         use Origin::{Client, Platform, Provider};
         let (code, status, error, origin) = match self {
@@ -347,6 +355,8 @@ impl Fault {
             Self::UsernameNotSpoken => ("username_not_spoken", 404, InvalidRequest, Platform),
             Self::ParameterNeeded(_) => ("parameter_needed", 400, InvalidRequest, Client),
             Self::ClientUnmapped => ("client_unmapped", 401, InvalidClient, Platform),
+            Self::RefreshDiffers => ("refresh_differs", 400, InvalidRequest, Client),
+            Self::TokenUnowned => ("token_unowned", 400, InvalidGrant, Client),
             Self::ProxyLoop => ("proxy_loop", 502, ServerError, Platform),
         };
         Row { code, status, error, origin }
@@ -426,6 +436,8 @@ impl Fault {
             Self::ParameterNeeded(name) => {
                 return Cow::Owned(format!("{name} is required by this target"));
             }
+            Self::RefreshDiffers => "this refresh token was just used in another request",
+            Self::TokenUnowned => "token was not issued to this client",
             Self::DnsFailed
             | Self::AddressForbidden
             | Self::ConnectFailed
@@ -655,6 +667,8 @@ mod tests {
             Fault::UsernameNotSpoken,
             Fault::ParameterNeeded("x"),
             Fault::ClientUnmapped,
+            Fault::RefreshDiffers,
+            Fault::TokenUnowned,
             Fault::ProxyLoop,
         ]
     }

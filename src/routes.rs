@@ -25,6 +25,7 @@ mod problem;
 mod reader;
 pub mod reference;
 mod secret;
+mod sharing;
 mod shown;
 mod sources;
 mod suggest;
@@ -46,5 +47,5 @@ pub use table::{
     AccessLog, Admin, Api, Breaker, Client, ClientAuth, ClientStatus, Dialect, EdgeLimits, EdgeTls,
     Gateway, Listen, Maintenance, NativeTarget, Origin, Paths, Probe, QueryPolicy, Quota, Reuse,
     RouteTable, SOCKETS_MAX, Scheme, Target, TargetSet, TargetStatus, TargetTls, Timeouts,
-    UpstreamHttp, Watch,
+    UnknownTokens, UpstreamHttp, Watch,
 };

@@ -29,11 +29,14 @@ pub(super) fn show(report: &routes::Report) -> String {
 
 /// Runs the gateway as the process, until a signal ends it.
 pub(super) fn serve(config: &Path, start: edge::chassis::Start) -> Result<ExitCode, Failure> {
+    // Before the table is read: that may take a while.
+    let signals = edge::signals::SignalStreams::open().map_err(Failure::new)?;
     let loaded = load(config)?;
     for file in &loaded.quarantined {
         tracing::error!(file = %file.file.display(), errors = file.report.errors(), "set aside");
     }
-    edge::chassis::run(edge::Given::from_file(loaded, config), start).map_err(Failure::new)?;
+    let given = edge::Given::from_file(loaded, config);
+    edge::chassis::run(given, start, signals).map_err(Failure::new)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::held::read_answer;
-use super::told::{Memory, Told};
+use super::told::{Memory, Tokens, Told};
 use super::{Asked, Heard, Held, Moment, Oddity, ProviderAnswer, ProviderRequest, Recipe, Turn};
 use crate::answer::{Answer, Manner};
 use crate::contract::AuthorizationPolicy;
@@ -211,8 +211,11 @@ impl Play<'_> {
 #[expect(clippy::disallowed_methods, reason = "a test's first instant has to come from somewhere")]
 fn told(Ended(ended): Ended) -> Told {
     let (memory, now) = (Memory::default(), Instant::now());
-    memory.tell("T", "token", "name", Duration::from_secs(u64::from(!ended)), now);
-    memory.recall("T", "token", now).unwrap()
+    let life = Duration::from_secs(u64::from(!ended));
+    let (target, client, access) = ("T", "CIDX1", ("token", life));
+    let (refresh, presented, username) = (None, None, Some("name"));
+    memory.tell(&Tokens { target, client, access, refresh, presented, username }, now);
+    memory.recall("T", "CIDX1", "token", now).unwrap()
 }
 
 /// A client's fields, with all that must stay behind.

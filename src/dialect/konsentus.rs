@@ -140,6 +140,8 @@ fn key(asked: &Asked<'_>, konsentus: &Konsentus, fetch: &CcgFetch) -> HeldKey {
         fetch.path.to_string(),
         fetch.body.expose().to_owned(),
     ];
+    // A bank that moved is not shown what another host gave.
+    parts.extend(asked.target.upstream.iter().map(ToString::to_string));
     for (name, value) in &fetch.headers {
         parts.extend([name.as_str().to_owned(), text(value)]);
     }

@@ -1,8 +1,8 @@
 //! The chassis: pingora's server carries the process: its signals, its services, its end.
 //!
-//! This file decides how the process lives and dies. SIGTERM, SIGINT and SIGQUIT drain; SIGUSR2
-//! starts a successor, and when that one serves, this process drains too. It ends as soon as it is
-//! drained, not after a fixed time. It must not know what is served.
+//! This file decides how the process lives and dies. What stops it ([`signals`](super::signals))
+//! drains it; SIGUSR2 starts a successor, and when that one serves, this process drains too. It
+//! ends as soon as it is drained, not after a fixed time. It must not know what is served.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,12 +13,13 @@ use pingora_core::server::{
     ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
 };
 use pingora_core::services::Service;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use super::estate::Estate;
 use super::handover::{Listening, Successor};
 use super::run_dir::RunDir;
+use super::signals::{SignalStreams, StopSignals};
 use super::successor::Succession;
 use super::{Given, Running, StartError, handover, notify, start_with};
 use crate::routes::Gateway;
@@ -36,10 +37,10 @@ pub enum Start {
 ///
 /// # Errors
 /// [`StartError`] when it could not start.
-pub fn run(given: Given, start: Start) -> Result<(), StartError> {
+pub fn run(given: Given, start: Start, signals: SignalStreams) -> Result<(), StartError> {
     // Before anything is announced: whoever was told of us may send them.
-    let Asked { stop, successor, reload } =
-        Asked::hear().map_err(|error| StartError::new("signals can't be received", error))?;
+    let stop = StopSignals::open()?;
+    let SignalStreams { reload, reopen, upgrade } = signals;
     let outcome = Arc::new(Mutex::new(None));
     let (failed, failure) = watch::channel(false);
     let conf = ServerConf {
@@ -53,12 +54,12 @@ pub fn run(given: Given, start: Start) -> Result<(), StartError> {
     server.bootstrap();
     let life = Arc::new(Mutex::new(None));
     server.add_service(EdgeService {
-        given: Some((given, start, reload)),
+        given: Some((given, start, reload, reopen)),
         life: life.clone(),
         outcome: outcome.clone(),
         failed,
     });
-    let asked = Mutex::new(Some((stop, successor)));
+    let asked = Mutex::new(Some((stop, upgrade)));
     server.run(RunArgs { shutdown_signal: Box::new(Signals { life, failure, asked }) });
     let failure = lock(&outcome).take();
     failure.map_or(Ok(()), Err)
@@ -127,7 +128,7 @@ impl Life {
 
 /// The gateway as one of pingora's services.
 struct EdgeService {
-    given: Option<(Given, Start, Signal)>,
+    given: Option<(Given, Start, Signal, Signal)>,
     life: Arc<Mutex<Option<Life>>>,
     outcome: Arc<Mutex<Option<StartError>>>,
     failed: watch::Sender<bool>,
@@ -142,12 +143,13 @@ impl Service for EdgeService {
         mut shutdown: ShutdownWatch,
         _listeners_per_fd: usize,
     ) {
-        let Some((given, start, hangups)) = self.given.take() else { return };
+        let Some((given, start, reload, reopen)) = self.given.take() else { return };
         // Workers are threads of our own: each wants its own socket and its own runtime.
         let begun = Life::begin(given, start);
         match begun {
             Ok(life) => {
-                life.running.hangups(hangups).map(tokio::spawn);
+                life.running.hangups(reload).map(tokio::spawn);
+                life.running.reopens(reopen).map(tokio::spawn);
                 *lock(&self.life) = Some(life);
             }
             Err(error) => {
@@ -199,7 +201,7 @@ struct Signals {
     life: Arc<Mutex<Option<Life>>>,
     failure: watch::Receiver<bool>,
     /// What [`Self::recv`] waits for; it is called once.
-    asked: Mutex<Option<([Signal; 3], Signal)>>,
+    asked: Mutex<Option<(StopSignals, Signal)>>,
 }
 
 #[async_trait]
@@ -207,10 +209,14 @@ impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
         let mut failure = self.failure.clone();
         let asked = lock(&self.asked).take();
-        let Some((stop, successor)) = asked else { return ShutdownSignal::FastShutdown };
+        let Some((stop, upgrade)) = asked else { return ShutdownSignal::FastShutdown };
+        let stopped = async {
+            stop.recv().await;
+            self.leave_alone().await;
+        };
         tokio::select! {
-            () = told_to_stop(stop) => {}
-            () = self.succeeded(successor) => {}
+            () = stopped => {}
+            () = self.succeeded(upgrade) => {}
             _ = failure.wait_for(|failed| *failed) => {}
         }
         // Workers serve a little before the start is over: then they are drained, too.
@@ -232,6 +238,18 @@ impl ShutdownSignalWatch for Signals {
 }
 
 impl Signals {
+    /// Gives a successor up that was started and does not serve yet: nobody would look after it.
+    async fn leave_alone(&self) {
+        let succession = lock(&self.life).as_ref().map(|life| life.succession.clone());
+        if let Some(succession) = succession {
+            succession.start_no_more();
+            let end = tokio::time::Instant::now() + START_PATIENCE;
+            while succession.is_starting() && tokio::time::Instant::now() < end {
+                tokio::time::sleep(START_LOOK).await;
+            }
+        }
+    }
+
     /// Waits until the start is over, well or not.
     async fn begun(&self) {
         while lock(&self.life).is_none() && !*self.failure.borrow() {
@@ -284,39 +302,6 @@ impl Signals {
 const START_LOOK: Duration = Duration::from_millis(20);
 /// How long a process that is told to stop waits for the end of its start.
 const START_PATIENCE: Duration = Duration::from_secs(1);
-
-async fn told_to_stop(signals: [Signal; 3]) {
-    let [mut terminate, mut interrupt, mut quit] = signals;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        _ = quit.recv() => {}
-    }
-}
-
-/// Signals, from the moment that they are heard: none kills the process, and none is lost.
-struct Asked {
-    stop: [Signal; 3],
-    successor: Signal,
-    reload: Signal,
-}
-
-impl Asked {
-    fn hear() -> std::io::Result<Self> {
-        // A runtime is wanted here only to begin with; any later one hears them.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let _inside = runtime.enter();
-        Ok(Self {
-            stop: [
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::quit())?,
-            ],
-            successor: signal(SignalKind::user_defined2())?,
-            reload: signal(SignalKind::hangup())?,
-        })
-    }
-}
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -36,11 +36,11 @@ use self::pool::Pool;
 use self::shed::ShedLayer;
 use super::clients::ClientConfigs;
 use super::commons::{BankKey, Commons};
-use super::flights::Flights;
+use super::flights::{Flights, Receipt};
 use super::guests::Stay;
 use super::held::HeldTokens;
 use super::now;
-use crate::conversation::{FlightKey, Outcome};
+use crate::conversation::{Flight, Outcome};
 use crate::dialect::held::read_answer;
 use crate::dialect::{Held, Host, ProviderAnswer, ProviderRequest, Recipe};
 use crate::exchange::Banks;
@@ -59,6 +59,8 @@ pub(super) struct Fate {
     /// When its record was written.
     ended: Cell<Option<tokio::time::Instant>>,
     trail: Cell<Trail>,
+    /// For an answer that is kept until its caller has it.
+    receipt: RefCell<Option<Receipt>>,
 }
 
 impl Fate {
@@ -82,6 +84,11 @@ impl Fate {
     /// The caller left.
     pub(super) fn leave(&self) {
         self.gone.set(true);
+    }
+
+    /// What has to be told when the answer was written.
+    pub(super) fn take_receipt(&self) -> Option<Receipt> {
+        self.receipt.take()
     }
 
     /// It is over, and its record written.
@@ -295,10 +302,16 @@ impl Banks for Way<'_> {
 
     async fn alone(
         &self,
-        key: FlightKey,
+        flight: Flight,
         replay: Duration,
         exchange: impl Future<Output = Outcome>,
     ) -> Outcome {
-        self.forwarder.flights.alone(key, replay, exchange).await
+        let (outcome, receipt) = self.forwarder.flights.alone(flight, replay, exchange).await;
+        // Who waited for another call may be out by now.
+        if let Err(fault) = self.check_stay() {
+            return (Err(fault), outcome.1);
+        }
+        self.fate.receipt.replace(receipt);
+        outcome
     }
 }

@@ -161,6 +161,10 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         answer.body = link.untaken.hold(answer.body);
     }
     drop(entry);
+    // A caller that left has no use for its answer now, and may come back for it.
+    if let Some(receipt) = fate.take_receipt().filter(|_| !fate.is_gone()) {
+        link.progress.owed.push(receipt);
+    }
     into_response(answer)
 }
 

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::cut::Cut;
+use super::flights::Owed;
 use crate::fault::Fault;
 use crate::framing::{HeadLimits, Scan};
 
@@ -68,6 +69,7 @@ pub(super) struct Progress {
     /// Whether an answer went out to its end since this was last asked.
     ended: Cell<bool>,
     cut: Cell<Option<Cut>>,
+    pub(super) owed: Owed,
 }
 
 impl Progress {
@@ -85,6 +87,7 @@ impl Progress {
             bare_answers: Cell::new(0),
             ended: Cell::new(false),
             cut: Cell::new(None),
+            owed: Owed::default(),
         })
     }
 
@@ -134,6 +137,7 @@ impl Progress {
     /// An answer went out to its end.
     pub(super) fn note_end(&self) {
         self.ended.set(true);
+        self.owed.settle();
     }
 
     /// Whether one did since this was last asked.
@@ -193,8 +197,7 @@ pub(super) struct Guard<S> {
     /// Bytes of the current body that are still to come.
     body_left: u64,
     scan: Scan,
-    /// What ended the connection. No byte after it is looked at again: a scan that has failed
-    /// must not be asked once more.
+    /// What ended the connection: a scan that has failed must not be asked once more.
     doomed: Option<Fault>,
 }
 
@@ -334,7 +337,10 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
             }
             let was_empty = self.waiting().is_empty();
             match self.poll_fill(cx) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(0)) => {
+                    self.progress.owed.note_peer_end();
+                    return Poll::Ready(Ok(()));
+                }
                 Poll::Ready(Ok(_)) if was_empty && self.body_left == 0 => {
                     self.progress.enter(Phase::Head, Instant::now());
                 }

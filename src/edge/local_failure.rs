@@ -4,11 +4,6 @@
 //! count against no bank. It must not know what is dialled.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use crate::edge::now;
-use crate::ids::TargetId;
 
 /// No descriptor, port or memory is left, or the system of the hub does not allow it or has no such
 /// protocol.
@@ -37,21 +32,6 @@ pub(super) fn is_local(error: &io::Error) -> bool {
 pub(super) fn is_without_sockets() -> bool {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None);
     socket.is_err_and(|error| is_local(&error))
-}
-
-/// One line in so long, whatever comes.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
-static TOLD: AtomicU64 = AtomicU64::new(0);
-
-/// Tells the operator, and not once for each call.
-pub(super) fn tell(target: &TargetId, error: &io::Error) {
-    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    let since = now().saturating_duration_since(*FIRST.get_or_init(now)).as_secs();
-    // The first one is told, too.
-    let turn = since / TOLD_EVERY.as_secs() + 1;
-    if TOLD.swap(turn, Ordering::Relaxed) != turn {
-        tracing::error!(target_id = %target, %error, "the hub itself can't dial");
-    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@
 //! is kept while name servers fail, and that nobody's thread waits for one. Which addresses may be
 //! called is the dialler's to decide.
 
+mod threads;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +18,9 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use self::threads::Threads;
 use super::local_failure::{is_local, is_without_sockets};
+use crate::deadline::later;
 use crate::fault::{Fault, Name};
 
 /// What a look-up gives.
@@ -28,18 +32,22 @@ pub trait Names: fmt::Debug + Send + Sync {
     fn look_up(&self, host: &str) -> LookUp;
 }
 
-/// The system's own resolver (getaddrinfo), on threads apart from the workers'.
+/// The system's own resolver (getaddrinfo), on threads of its own: so many and no more, and one for
+/// a name, because nobody can end one that hangs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemNames;
 
 impl Names for SystemNames {
     fn look_up(&self, host: &str) -> LookUp {
-        let host = host.to_owned();
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((host, 0)).await?;
-            Ok(found.map(|address| address.ip()).collect())
-        })
+        Box::pin(SYSTEM.look_up(host))
     }
+}
+
+/// The process has one resolver.
+static SYSTEM: Threads = Threads::new(getaddrinfo);
+
+fn getaddrinfo(host: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
 /// Longest look-up; one that takes longer has failed.
@@ -118,7 +126,7 @@ impl Book {
                 None => changed.await,
                 Some(last_good) => {
                     // Counted from the question: who comes later waits for it the less.
-                    if timeout_at(asked_at + wait, changed).await.is_err() {
+                    if timeout_at(later(asked_at, wait), changed).await.is_err() {
                         return Ok(last_good);
                     }
                 }

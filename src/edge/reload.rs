@@ -28,6 +28,7 @@ use tokio::sync::oneshot;
 use super::hub::Hub;
 use super::standing::Now;
 use super::{now, unix_now};
+use crate::deadline::later;
 use crate::routes::Watch;
 use crate::snapshot::Snapshot;
 
@@ -195,7 +196,7 @@ impl Desk {
                 Watch::Off => rest,
                 Watch::Every(interval) => {
                     // The interval may be another since the last look.
-                    next_look = next_look.min(now() + interval);
+                    next_look = next_look.min(later(now(), interval));
                     rest.min(next_look.saturating_duration_since(now()))
                 }
             };
@@ -215,7 +216,7 @@ impl Desk {
                     if self.watcher.has_changed() || has_come {
                         self.work(Task::Reload, Cause::File);
                     }
-                    next_look = now() + interval;
+                    next_look = later(now(), interval);
                 }
             }
         }

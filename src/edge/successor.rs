@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 
 use super::estate::Estate;
@@ -45,14 +46,28 @@ struct Shared {
     starting: Mutex<()>,
     /// Held while a successor that serves takes over: nobody may be killed meanwhile.
     deciding: Mutex<()>,
+    /// This process was told to stop: it starts nobody any more, and gives up whom it started.
+    stopping: AtomicBool,
+    /// The successor that was started and has not taken over yet.
+    child: Mutex<Option<u32>>,
 }
 
 impl Succession {
     /// `shared` is told whether the sockets are also somebody else's.
     pub(super) fn new(estate: Arc<Estate>, place: Option<RunDir>, shared: Arc<AtomicBool>) -> Self {
         let (taken, _) = watch::channel(None);
-        let (taking, starting, deciding) = Default::default();
-        Self(Arc::new(Shared { estate, place, shared, taken, taking, starting, deciding }))
+        let (taking, starting, deciding, stopping, child) = Default::default();
+        Self(Arc::new(Shared {
+            estate,
+            place,
+            shared,
+            taken,
+            taking,
+            starting,
+            deciding,
+            stopping,
+            child,
+        }))
     }
 
     /// Tells which process took over, when one did.
@@ -164,10 +179,31 @@ impl Succession {
         if let Some(process) = self.successor() {
             return Err(format!("process {process} has taken over already"));
         }
+        if self.0.stopping.load(Ordering::Acquire) {
+            return Err("this process was told to stop".to_owned());
+        }
         let mut child =
             spawn().map_err(|error| format!("the program can't be started: {error}"))?;
+        self.set_child(Some(child.id()));
         tracing::info!(process = child.id(), "a new process starts");
-        self.wait_for(&mut child).or_else(|why| self.give_up(&mut child, why))
+        let outcome = self.wait_for(&mut child).or_else(|why| self.give_up(&mut child, why));
+        self.set_child(None);
+        outcome
+    }
+
+    fn set_child(&self, process: Option<u32>) {
+        *self.0.child.lock().unwrap_or_else(PoisonError::into_inner) = process;
+    }
+
+    /// From now on nobody is started, and who is being started is ended: a process that nobody
+    /// waits for would serve on when this one, and whoever told it to stop, are gone.
+    pub(super) fn start_no_more(&self) {
+        self.0.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether a successor that this process started is still on its way.
+    pub(super) fn is_starting(&self) -> bool {
+        self.0.child.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Ends a successor that did not get to serve, unless it has taken over in the last moment.
@@ -184,11 +220,17 @@ impl Succession {
         Err(why)
     }
 
-    /// Waits until whoever asked for a successor has been told of it.
+    /// Waits until whoever asked for a successor has been told of it. One that is still on its way
+    /// does not outlive this process.
     pub(super) fn finish(&self) {
         let end = now() + LAST_WORD;
         while self.0.starting.try_lock().is_err() && now() < end {
             std::thread::sleep(LOOK);
+        }
+        let child = *self.0.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = child.filter(|_| self.successor().is_none()).map(u32::cast_signed);
+        if let Some(child) = child.and_then(Pid::from_raw) {
+            let _ = kill_process(child, Signal::KILL);
         }
     }
 
@@ -197,6 +239,9 @@ impl Succession {
         while now() < end {
             if let Some(process) = self.successor() {
                 return Ok(process);
+            }
+            if self.0.stopping.load(Ordering::Acquire) {
+                return Err("this process was told to stop meanwhile".to_owned());
             }
             match child.try_wait() {
                 Ok(None) => std::thread::sleep(LOOK),

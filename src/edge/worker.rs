@@ -208,6 +208,9 @@ impl Worker {
         if self.number == 0 {
             self.forwarder.look_around(&snapshot.probed, unix_seconds());
         }
+        if self.number == 0 {
+            self.hub.flights.sweep();
+        }
         if self.number == 0 && fastrand::u32(..FORGET_TICKS) == 0 {
             self.hub.commons.book.forget_unused();
             snapshot

@@ -14,6 +14,7 @@ use super::page::{At, Page, Wrong};
 use super::pieces;
 use super::problem::{Report, Severity};
 use super::reader::{Reader, did_you_mean};
+use super::sharing::Reach;
 use super::sources::{MemorySources, Sources};
 use super::table::{Gateway, RouteTable, Target};
 use super::target::{Defaults, Entry, Shared};
@@ -118,6 +119,9 @@ pub fn load_with(
     if let Some(operators) = files.first() {
         check_mentions(&operators.page, &operator.clients.mentions, &claims, broken);
     }
+
+    let durable = operator.gateway.as_ref().is_some_and(|gateway| gateway.state_dir.is_some());
+    check_sharing(&files, &Reach::of(&operator.clients.clients, durable));
 
     let mut targets = HashMap::with_capacity(claims.len());
     let mut warnings = Report::default();
@@ -294,6 +298,16 @@ fn check_mentions(
         } else {
             wrong.right = page.has_room().then(near).flatten();
             page.report(Severity::Error, mention.span, wrong);
+        }
+    }
+}
+
+fn check_sharing(files: &[File<'_>], reach: &Reach<'_>) {
+    for File { page, entries } in files {
+        for Entry { id, target } in entries {
+            if let Some(target) = target {
+                reach.check(page, id.span, target);
+            }
         }
     }
 }

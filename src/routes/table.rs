@@ -7,7 +7,7 @@ mod gateway;
 mod maintenance;
 mod target;
 
-pub use dialect::{Dialect, Override, Translation};
+pub use dialect::{Dialect, Override, Translation, UnknownTokens};
 pub use gateway::{
     AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, SOCKETS_MAX, Watch,
 };

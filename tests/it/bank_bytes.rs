@@ -11,13 +11,13 @@ use crate::world::{Setup, World};
 
 /// A bank that writes these bytes once it has a whole request, and closes. Plain HTTP, so that
 /// nothing stands between its bytes and the gateway.
-struct Raw {
-    port: u16,
-    heard: Arc<AtomicUsize>,
+pub(crate) struct Raw {
+    pub(crate) port: u16,
+    pub(crate) heard: Arc<AtomicUsize>,
 }
 
 impl Raw {
-    fn start(says: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn start(says: impl Into<Vec<u8>>) -> Self {
         Self::start_with(vec![says.into()])
     }
 
@@ -138,6 +138,16 @@ refused_bytes! {
         => response_malformed;
     a_chunk_size_that_is_none: format!("{CHUNKED}zz\r\n{{}}\r\n0\r\n\r\n") => response_malformed;
     a_chunk_size_beyond_any: format!("{CHUNKED}ffffffffffffffffff\r\n{{}}")
+        => response_malformed;
+    a_chunk_size_with_spaces_behind_it: format!("{CHUNKED}2  \r\n{{}}\r\n0\r\n\r\n")
+        => response_malformed;
+    a_chunk_extension_without_a_name: format!("{CHUNKED}2;\r\n{{}}\r\n0\r\n\r\n")
+        => response_malformed;
+    a_chunk_extension_that_is_no_token: format!("{CHUNKED}2;a b\r\n{{}}\r\n0\r\n\r\n")
+        => response_malformed;
+    a_chunk_extension_whose_quotes_do_not_end: format!("{CHUNKED}2;a=\"b\r\n{{}}\r\n0\r\n\r\n")
+        => response_malformed;
+    a_last_chunk_with_spaces_behind_it: format!("{CHUNKED}2\r\n{{}}\r\n0 \r\n\r\n")
         => response_malformed;
     a_chunk_that_ends_early: format!("{CHUNKED}20\r\n{{}}") => response_truncated;
     chunks_without_their_last: format!("{CHUNKED}2\r\n{{}}\r\n") => response_truncated;

@@ -180,9 +180,10 @@ fn concurrent_refreshes_of_one_token_are_one() {
     let slow = |config| OxlinConfig { token_wait: Duration::from_millis(300), ..config };
     let scene = Scene::with(slow, CLIENT_SECRET, "");
     let refresh = scene.oxlin.add_user("anna").refresh;
+    let one = Ask::refresh().param("refresh_token", &refresh).bank(BANK);
     let calls: Vec<_> = (0..20)
         .map(|_| {
-            let ask = Ask::refresh().param("refresh_token", &refresh).bank(BANK);
+            let ask = one.clone().set("X-Correlation-ID", unique("id"));
             scene.world.client(Http::One, 1).call_meanwhile(ask)
         })
         .collect();

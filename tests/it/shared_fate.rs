@@ -107,3 +107,51 @@ fn calls_whose_caller_hung_up_count_as_that_clients_until_the_bank_is_done() {
         (world.call(Http::One, Ask::token()).status == 200).then_some(())
     });
 }
+
+#[test]
+fn without_descriptors_a_dial_is_the_hubs_own_fault_and_no_banks() {
+    let lines = "reuse = \"never\"\nbreaker = { failures = 1, open_for = \"10m\" }";
+    let program = Setup::new().target(lines).launch();
+    let mut client = program.client(Http::One);
+    client.call(Ask::token()).good();
+    let whole = limit_descriptors(program.serving(), None);
+    for _ in 0..3 {
+        client.call(Ask::token()).platform(503).logged("local_failure");
+    }
+    limit_descriptors(program.serving(), Some(whole));
+    client.call(Ask::token()).good();
+    let target = |what: &str| format!("corgate_target_{what}{{target=\"{BANK}\"}}");
+    assert_eq!(program.metric(&target("provider_errors_total")), 0);
+    assert_eq!(program.metric(&target("platform_errors_total")), 3);
+    assert_eq!(program.metric(&target("breaker")), 0);
+}
+
+/// Gives a process as many descriptors as it has open, or so many; says how many it might have had.
+fn limit_descriptors(
+    process: u32,
+    most: Option<rustix::process::Rlimit>,
+) -> rustix::process::Rlimit {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let pid = Pid::from_raw(i32::try_from(process).unwrap());
+    let limit = most.unwrap_or_else(|| {
+        let now = prlimit_of(pid);
+        // One that is free below the highest is as good as one above it.
+        let open: std::collections::BTreeSet<u64> =
+            std::fs::read_dir(format!("/proc/{process}/fd"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
+                .collect();
+        let free = (0..).find(|number| !open.contains(number)).unwrap();
+        Rlimit { current: Some(free), maximum: now.maximum }
+    });
+    prlimit(pid, Resource::Nofile, limit).unwrap()
+}
+
+/// What it may have now.
+fn prlimit_of(pid: Option<rustix::process::Pid>) -> rustix::process::Rlimit {
+    let text =
+        std::fs::read_to_string(format!("/proc/{}/limits", pid.unwrap().as_raw_nonzero())).unwrap();
+    let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let mut numbers = line.split_whitespace().skip(3).map(|word| word.parse().ok());
+    rustix::process::Rlimit { current: numbers.next().unwrap(), maximum: numbers.next().unwrap() }
+}

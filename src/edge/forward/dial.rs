@@ -24,11 +24,12 @@ use super::http2::{self, Shared};
 use super::pool::Single;
 use super::recorded::Recorded;
 use super::wire::Wire;
+use crate::deadline::later;
 use crate::dialect::Host;
 use crate::edge::asked;
 use crate::edge::clients::ClientConfigs;
 use crate::edge::commons::Commons;
-use crate::edge::local_failure::{is_local, tell};
+use crate::edge::local_failure::is_local;
 use crate::fault::Fault;
 use crate::routes::{Origin, Scheme, Target, UpstreamHttp, is_private_address};
 use crate::snapshot::Route;
@@ -84,7 +85,7 @@ impl Dialer {
         self.route.tally.dials.fetch_add(1, Ordering::Relaxed);
         let origins = self.target().origins(self.host);
         let origin = origins.get(endpoint).ok_or(Fault::Internal("target host"))?;
-        let end = Instant::now() + self.target().timeouts.connect;
+        let end = later(Instant::now(), self.target().timeouts.connect);
         let dialled = timeout_at(end, self.connect(origin, endpoint, end)).await;
         let dialled = dialled.unwrap_or(Err(Fault::ConnectTimeout));
         if dialled.is_err() {
@@ -138,7 +139,7 @@ impl Dialer {
             if !is_local(&error) {
                 return Fault::ConnectFailed;
             }
-            tell(&self.target().id, &error);
+            tracing::error!(target_id = %self.target().id, %error, "the hub itself can't dial");
             Fault::LocalFailure
         };
         let socket = TcpStream::connect(address).await.map_err(unreached)?;

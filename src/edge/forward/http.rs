@@ -26,6 +26,7 @@ use super::pool::{Pool, Single};
 use super::wire::{Broken, Sending};
 use super::{Fate, Outbound, Unsent};
 use crate::answer::X_CORRELATION_ID;
+use crate::deadline::later;
 use crate::dialect::{Host, ProviderAnswer, ProviderRequest};
 use crate::echoes::{Echo, EchoOperation, Habit, IdHash};
 use crate::edge::now;
@@ -214,7 +215,7 @@ impl Line {
         let mut reader = AnswerReader::new(self.route.target.response_bytes_max);
         fate.send();
         let head = single.wire.send(&mut sending, &mut reader);
-        let end = started + self.route.target.timeouts.first_byte;
+        let end = later(started, self.route.target.timeouts.first_byte);
         let head = match timeout_at(end.into(), head).await {
             Err(_) => return Err(Unsent::Lost(Fault::ResponseTimeout)),
             Ok(Err(Broken::Untouched)) => return Err(Unsent::Untouched(Fault::ConnectionLost)),

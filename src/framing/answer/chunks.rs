@@ -165,3 +165,21 @@ fn after_quoted(text: &[u8]) -> Option<&[u8]> {
 const fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && byte != b'\t'
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_line_has_a_size_and_extensions_as_the_rfc_writes_them() {
+        for good in ["2", "00aF", "2;a", "2;a=b", "2 ; a = b", "2;a=\"x;\\\" y\"", "2;a;b=c;d"] {
+            assert!(is_size_line(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "", ";a", "2 ", "2\t", "2;", "2; ", "2;a ", "2;a=", "2;=b", "2;a b", "2 a", "2;a=\"b",
+            "2;a\n",
+        ] {
+            assert!(!is_size_line(bad.as_bytes()), "{bad}");
+        }
+    }
+}

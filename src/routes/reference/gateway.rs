@@ -41,6 +41,12 @@ pub(in crate::routes) static GATEWAY: Section = Section {
             "\"127.0.0.1:9443\"",
             "The admin listener: health, metrics, status page. Plain HTTP.",
         ),
+        Row::other(
+            "admin_hosts",
+            "list of names",
+            "[]",
+            "Names of the admin listener; addresses and names without a dot need not be listed.",
+        ),
         Row::flag("insecure_public_admin", "Allow `admin` on an address that is not loopback."),
         Row::flag(
             "insecure_header_identity",
@@ -67,6 +73,13 @@ pub(in crate::routes) static GATEWAY: Section = Section {
             "folder name",
             "",
             "A private folder for the upgrade socket, made if it is not there. No upgrade without.",
+        ),
+        Row::other(
+            "state_dir",
+            "folder name",
+            "",
+            "A private folder for what has to live longer than the process, made if it is not \
+             there: whose a token is. In memory only, if left out.",
         ),
         Row::other(
             "watch",

@@ -184,6 +184,12 @@ pub(in crate::routes) static TARGET: Section = Section {
             "Answer the username check from what was said at the token call. It proves that the \
              name is the same, and no more.",
         ),
+        Row::choice(
+            "unknown_tokens",
+            &["learn", "refuse", "pass"],
+            "What becomes of a token that nobody is known to have got, where clients share the \
+             hub's registration. `learn` passes it until `state_dir` has kept owners for 190 days.",
+        ),
         Row::other(
             "upstream",
             "`https://host:port`, or a list",

@@ -18,6 +18,8 @@ pub struct Gateway {
     pub listen: Vec<Listen>,
     /// The admin listener.
     pub admin: Admin,
+    /// Names besides addresses and `localhost` that the admin listener is asked by; in lower case.
+    pub admin_hosts: Vec<String>,
     /// Worker threads; `None` is one for each core.
     pub workers: Option<NonZeroU32>,
     /// `[gateway.tls]`; absent only when every listener is insecure.
@@ -36,6 +38,8 @@ pub struct Gateway {
     pub drain_quiet: Duration,
     /// The private folder of the upgrade socket; without it there is no upgrade.
     pub run_dir: Option<PathBuf>,
+    /// The private folder of what has to live longer than the process; without it, nothing does.
+    pub state_dir: Option<PathBuf>,
     /// How changed files are found out.
     pub watch: Watch,
 }
@@ -51,6 +55,7 @@ impl Gateway {
         gateway.workers = running.workers;
         gateway.access_log.clone_from(&running.access_log);
         gateway.run_dir.clone_from(&running.run_dir);
+        gateway.state_dir.clone_from(&running.state_dir);
         if self.listen != running.listen {
             // Whether a header is believed was weighed against the new listeners, not these.
             gateway.insecure_header_identity = running.insecure_header_identity;

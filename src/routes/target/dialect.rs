@@ -22,7 +22,7 @@ use crate::routes::page::{At, Wrong};
 use crate::routes::reader::Reader;
 use crate::routes::reference::{self, ShortTime};
 use crate::routes::table::dialect::{Authentication, UsernameCheck};
-use crate::routes::table::{Dialect, Override, Paths, Translation};
+use crate::routes::table::{Dialect, Override, Paths, Translation, UnknownTokens};
 
 /// Every dialect that has a table of its own, which has its name.
 const WITH_TABLE: [&str; 4] = ["oauth2", "flinks", "konsentus", "oxlin"];
@@ -120,6 +120,11 @@ fn read_translation(section: &Reader<'_>, name: &str, dialect: &Dialect) -> Tran
         replay_window: replay_window.map(|window| window.value),
         assert_username: section.flag("assert_username"),
         remembers_tokens: remembers_tokens(dialect),
+        unknown_tokens: match section.choice("unknown_tokens") {
+            Some("refuse") => UnknownTokens::Refuse,
+            Some("pass") => UnknownTokens::Pass,
+            _ => UnknownTokens::Learn,
+        },
     }
 }
 

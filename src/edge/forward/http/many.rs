@@ -11,6 +11,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::{Line, Sent, check_echo};
 use crate::answer::X_CORRELATION_ID;
+use crate::deadline::later;
 use crate::dialect::ProviderRequest;
 use crate::echoes::{Echo, Habit, IdHash};
 use crate::edge::forward::dial::Dialled;
@@ -55,7 +56,7 @@ impl Line {
         }
         loop {
             if let Some(dial) = self.dials.under_way(endpoint) {
-                let end = Deadline::now() + self.route.target.timeouts.connect;
+                let end = later(Deadline::now(), self.route.target.timeouts.connect);
                 match timeout_at(end, dial.end()).await {
                     Ok(None) => {}
                     Ok(Some(fault)) => return Err(fault),
@@ -98,7 +99,7 @@ impl Line {
             self.pool.note_sent(id);
         }
         let Timeouts { first_byte, .. } = self.route.target.timeouts;
-        let end = started + first_byte;
+        let end = later(started, first_byte);
         let bytes_max = self.route.target.response_bytes_max;
         let used_before = shared.is_used();
         let body = request.body.clone();
