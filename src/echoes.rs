@@ -14,9 +14,9 @@ use crate::endpoints::ENDPOINTS_MAX;
 use crate::fault::Name;
 use crate::routes::Paths;
 
-/// What is known of one bank, by operation and address: a bank that gives the id back with its token
-/// answers may not do so with a revocation, and what stands behind another address may be other
-/// software.
+/// What is known of one bank, by operation and address: a bank that gives the id back with its
+/// token answers may not do so with a revocation, and what stands behind another address may be
+/// other software.
 #[derive(Debug, Default)]
 pub struct Echoes {
     consent: [AtomicU64; 3],

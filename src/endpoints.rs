@@ -122,8 +122,9 @@ impl Endpoints {
         });
     }
 
-    /// It failed a call that it was sent: so many in a row, and it is left out. Where calls of other
-    /// clients go well (`one_of_several`), those of one alone are no reason: it may be about them.
+    /// It failed a call that it was sent: so many in a row, and it is left out. Where calls of
+    /// other clients go well (`one_of_several`), those of one alone are no reason: it may be about
+    /// them.
     pub fn fail(&self, index: usize, now: Instant, client: ClientKey, one_of_several: bool) {
         self.change(index, |endpoint| {
             let first = *endpoint.first.get_or_insert(client);

@@ -1,162 +1,22 @@
 //! CONTRACT 4.6 over HTTP/2, frame by frame: what a bank's streams and connections may end in.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use crate::ask::{Ask, Http};
-use crate::world::{Setup, World, now, until};
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const END_STREAM: u8 = 1;
-const NO_ERROR: u32 = 0;
-const REFUSED_STREAM: u32 = 7;
-const BODY: &str = r#"{"access_token":"at-1","token_type":"bearer","expires_in":60}"#;
-
-/// One call that a bank has heard.
-struct Heard {
-    /// Which of its connections, from 1.
-    connection: usize,
-    /// The how manieth call of it, from 1.
-    nth: usize,
-    stream: u32,
-}
-
-/// A bank over plain HTTP/2 that answers by hand, and closes where its script says so.
-struct Frames2 {
-    port: u16,
-    connections: Arc<AtomicUsize>,
-    heard: Arc<Mutex<Vec<(usize, u32)>>>,
-}
-
-/// Whether the connection goes on.
-type Script = fn(&mut TcpStream, &Heard) -> bool;
-
-impl Frames2 {
-    fn start(settings: &'static [u8], script: Script) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (connections, heard) = (Arc::<AtomicUsize>::default(), Arc::default());
-        let bank = Self { port, connections: connections.clone(), heard: Arc::clone(&heard) };
-        // It ends with the process; nothing waits for it.
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let connection = connections.fetch_add(1, Ordering::SeqCst) + 1;
-                let heard: Arc<Mutex<Vec<(usize, u32)>>> = Arc::clone(&heard);
-                std::thread::spawn(move || serve(stream, connection, settings, script, &heard));
-            }
-        });
-        bank
-    }
-
-    fn world(&self) -> World {
-        self.setup("").start()
-    }
-
-    fn setup(&self, lines: &str) -> Setup {
-        Setup::new().upstream(&format!("\"http://127.0.0.1:{}\"", self.port)).target(&format!(
-            "insecure_plain_upstream = true\nhttp = \"2\"\nbreaker = {{ failures = 1000 }}\n\
-             timeouts = {{ connect = \"5s\", first_byte = \"5s\", total = \"5s\" }}\n{lines}"
-        ))
-    }
-
-    fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
-    }
-
-    fn heard(&self) -> usize {
-        self.heard.lock().unwrap().len()
-    }
-}
-
-fn serve(
-    mut stream: TcpStream,
-    connection: usize,
-    settings: &[u8],
-    script: Script,
-    heard: &Mutex<Vec<(usize, u32)>>,
-) -> Option<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
-    stream.read_exact(&mut [0; 24]).ok()?;
-    frame(&mut stream, SETTINGS, 0, 0, settings);
-    let mut nth = 0;
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).ok()?;
-        let [a, b, c, kind, flags, d, e, f, g] = head;
-        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-        stream.read_exact(&mut payload).ok()?;
-        if kind == SETTINGS && flags == 0 {
-            frame(&mut stream, SETTINGS, 1, 0, &[]);
-        }
-        if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
-            nth += 1;
-            let id = u32::from_be_bytes([d, e, f, g]);
-            heard.lock().unwrap().push((connection, id));
-            if !script(&mut stream, &Heard { connection, nth, stream: id }) {
-                // What is still on its way is read, so that no reset takes the answer along.
-                let _ = stream.shutdown(std::net::Shutdown::Write);
-                let _ = stream.read_to_end(&mut Vec::new());
-                return None;
-            }
-        }
-    }
-}
-
-fn framed(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-    [&head, payload].concat()
-}
-
-fn frame(to: &mut TcpStream, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    let _ = to.write_all(&framed(kind, flags, stream, payload));
-}
-
-/// A head whose fields are literals.
-fn head(fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in fields {
-        block.push(0);
-        for text in [name, value] {
-            block.push(u8::try_from(text.len()).unwrap());
-            block.extend_from_slice(text.as_bytes());
-        }
-    }
-    block
-}
-
-/// The head of a good answer, whose body has this length.
-fn good_head(to: &mut TcpStream, stream: u32, length: usize) {
-    let length = length.to_string();
-    let fields =
-        [(":status", "200"), ("content-type", "application/json"), ("content-length", &length)];
-    frame(to, HEADERS, 4, stream, &head(&fields));
-}
-
-fn good(to: &mut TcpStream, stream: u32) {
-    good_head(to, stream, BODY.len());
-    frame(to, DATA, END_STREAM, stream, BODY.as_bytes());
-}
-
-fn go_away(to: &mut TcpStream, last: u32) {
-    frame(to, GOAWAY, 0, 0, &[last.to_be_bytes(), NO_ERROR.to_be_bytes()].concat());
-}
+use crate::h2_bank::{
+    BODY, DATA, END_STREAM, FrameBank, HEADERS, NO_ERROR, PING, REFUSED_STREAM, RST_STREAM,
+    SETTINGS, Script, WINDOW_UPDATE, frame, framed, go_away, good, good_head, head,
+};
+use crate::world::{Setup, now, until};
 
 /// Rows: a name, what the bank does with a call, and the fault.
 macro_rules! cut_answers {
     ($($name:ident: $script:expr => $fault:ident;)*) => {$(
         #[test]
         fn $name() {
-            let bank = Frames2::start(&[], $script);
+            let bank = FrameBank::start(&[], $script);
             let world = bank.world();
             for http in [Http::One, Http::Two] {
                 world.call(http, Ask::token()).platform(502).logged(stringify!($fault));
@@ -219,7 +79,7 @@ cut_answers! {
 
 #[test]
 fn as_many_interim_answers_as_there_may_be_are_passed_over() {
-    let bank = Frames2::start(&[], |to, call| {
+    let bank = FrameBank::start(&[], |to, call| {
         for _ in 0..8 {
             frame(to, HEADERS, 4, call.stream, &head(&[(":status", "103"), ("link", "</x>")]));
         }
@@ -233,7 +93,7 @@ fn as_many_interim_answers_as_there_may_be_are_passed_over() {
 
 #[test]
 fn interim_answers_without_end_end_the_connection_and_nothing_grows() {
-    let bank = Frames2::start(&[], |to, call| {
+    let bank = FrameBank::start(&[], |to, call| {
         let interim = framed(HEADERS, 4, call.stream, &head(&[(":status", "103")]));
         let many = interim.repeat(1_000);
         (0..500).all(|_| to.write_all(&many).is_ok())
@@ -251,7 +111,7 @@ macro_rules! floods {
     ($($name:ident: $frame:expr;)*) => {$(
         #[test]
         fn $name() {
-            let bank = Frames2::start(&[], |to, call| {
+            let bank = FrameBank::start(&[], |to, call| {
                 if call.connection > 1 {
                     good(to, call.stream);
                     return true;
@@ -286,7 +146,7 @@ floods! {
 
 #[test]
 fn a_flood_of_empty_data_ends_the_connection() {
-    let bank = Frames2::start(&[], |to, call| {
+    let bank = FrameBank::start(&[], |to, call| {
         let fields = [(":status", "200"), ("content-type", "application/json")];
         frame(to, HEADERS, 4, call.stream, &head(&fields));
         let flood = framed(DATA, 0, call.stream, &[]).repeat(1_000);
@@ -319,7 +179,7 @@ fn what_a_bank_refused_is_sent_again_over_another_connection_and_only_that() {
         },
     ];
     for script in scripts {
-        let bank = Frames2::start(&[], script);
+        let bank = FrameBank::start(&[], script);
         let world = bank.world();
         for _ in 0..4 {
             world.call(Http::One, Ask::token()).provided(200);
@@ -330,7 +190,7 @@ fn what_a_bank_refused_is_sent_again_over_another_connection_and_only_that() {
 
 #[test]
 fn a_goaway_that_covers_the_call_is_no_reason_to_send_it_again() {
-    let bank = Frames2::start(&[], |to, call| {
+    let bank = FrameBank::start(&[], |to, call| {
         go_away(to, call.stream);
         false
     });
@@ -341,7 +201,7 @@ fn a_goaway_that_covers_the_call_is_no_reason_to_send_it_again() {
 
 #[test]
 fn a_bank_that_refuses_every_call_is_told_as_such_at_once() {
-    let bank = Frames2::start(&[], |to, call| {
+    let bank = FrameBank::start(&[], |to, call| {
         frame(to, RST_STREAM, 0, call.stream, &REFUSED_STREAM.to_be_bytes());
         true
     });
@@ -361,7 +221,7 @@ fn a_bank_that_refuses_every_call_is_told_as_such_at_once() {
 #[test]
 fn a_bank_that_allows_no_stream_is_told_as_such_at_once_and_hears_nothing() {
     // SETTINGS_MAX_CONCURRENT_STREAMS = 0.
-    let bank = Frames2::start(&[0, 3, 0, 0, 0, 0], |to, call| {
+    let bank = FrameBank::start(&[0, 3, 0, 0, 0, 0], |to, call| {
         good(to, call.stream);
         true
     });
@@ -376,7 +236,7 @@ fn a_bank_that_allows_no_stream_is_told_as_such_at_once_and_hears_nothing() {
 
 #[test]
 fn calls_that_come_at_once_share_one_dial() {
-    let bank = Frames2::start(&[], |to, call| {
+    let bank = FrameBank::start(&[], |to, call| {
         std::thread::sleep(Duration::from_millis(20));
         good(to, call.stream);
         true
@@ -393,7 +253,7 @@ fn calls_that_come_at_once_share_one_dial() {
 #[test]
 fn where_a_bank_allows_few_streams_a_few_more_connections_are_made_and_no_more() {
     // SETTINGS_MAX_CONCURRENT_STREAMS = 1.
-    let bank = Frames2::start(&[0, 3, 0, 0, 0, 1], |to, call| {
+    let bank = FrameBank::start(&[0, 3, 0, 0, 0, 1], |to, call| {
         std::thread::sleep(Duration::from_millis(600));
         good(to, call.stream);
         true
@@ -409,7 +269,7 @@ fn where_a_bank_allows_few_streams_a_few_more_connections_are_made_and_no_more()
 
 #[test]
 fn a_bank_that_is_gone_while_nobody_asks_costs_no_call() {
-    let bank = Frames2::start(&[], |to, call| {
+    let bank = FrameBank::start(&[], |to, call| {
         good(to, call.stream);
         go_away(to, call.stream);
         false
@@ -424,7 +284,7 @@ fn a_bank_that_is_gone_while_nobody_asks_costs_no_call() {
 
 #[test]
 fn one_connection_for_one_call_where_the_table_wants_it_so() {
-    let bank = Frames2::start(&[], |to, call| {
+    let bank = FrameBank::start(&[], |to, call| {
         good(to, call.stream);
         true
     });

@@ -23,6 +23,7 @@ mod both;
 mod answer;
 mod ask;
 mod h2;
+mod h2_bank;
 mod wire;
 mod world;
 

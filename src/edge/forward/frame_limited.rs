@@ -1,7 +1,8 @@
 //! A socket to a bank that speaks HTTP/2, its frames counted on their way to and from the library.
 //!
-//! It decides nothing itself: [`crate::frames`] does. A bank that sends more frames than its answers
-//! need is told so (GOAWAY with ENHANCE_YOUR_CALM) and cut. It must not know what frames carry.
+//! It decides nothing itself: [`crate::frames`] does. A bank that sends more frames than its
+//! answers need is told so (GOAWAY with ENHANCE_YOUR_CALM) and cut. It must not know what frames
+//! carry.
 
 use std::io;
 use std::pin::Pin;

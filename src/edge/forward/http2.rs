@@ -84,8 +84,8 @@ impl Condition {
         }
     }
 
-    /// Waits until the bank has said what it allows: it does so first of all (RFC 9113 section 3.4),
-    /// and so nothing is sent to who does not speak HTTP/2, nor more than may be.
+    /// Waits until the bank has said what it allows: it does so first of all (RFC 9113 section
+    /// 3.4), and so nothing is sent to who does not speak HTTP/2, nor more than may be.
     async fn settled(&self) -> Result<(), Fault> {
         poll_fn(|cx| {
             if self.is_over.get() || self.is_flooding.get() {

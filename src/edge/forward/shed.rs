@@ -1,5 +1,5 @@
-//! The outermost layer: a bank whose places are taken, all or as many as are this client's, sheds the
-//! call at once.
+//! The outermost layer: a bank whose places are taken, all or this client's share of them, sheds
+//! the call at once.
 //!
 //! tower's own `ConcurrencyLimit` under `LoadShed` keeps a reserved place in every service that
 //! found the limit full; with one service a worker, a small limit would starve the other workers.

@@ -118,8 +118,8 @@ impl Wire {
         !came && (!look || !hears(self.socket()))
     }
 
-    /// Whether the bank of a fresh connection said something, or ended it, before it was asked. What
-    /// is half of a record is a session ticket on its way.
+    /// Whether the bank of a fresh connection said something, or ended it, before it was asked.
+    /// What is half of a record is a session ticket on its way.
     pub(super) fn has_spoken(&mut self) -> bool {
         let cx = &mut Context::from_waker(Waker::noop());
         match &mut self.stream {

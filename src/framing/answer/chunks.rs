@@ -111,8 +111,8 @@ impl Chunks {
 }
 
 /// Whether the line says a size, and behind it nothing but extensions (RFC 9112 section 7.1.1):
-/// `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )`. Others read what is looser in
-/// other ways.
+/// `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )`. Others read what is looser
+/// in other ways.
 fn is_size_line(line: &[u8]) -> bool {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let mut rest = line.get(digits..).unwrap_or_default();

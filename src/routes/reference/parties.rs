@@ -232,8 +232,8 @@ pub(in crate::routes) static TARGET: Section = Section {
             60_000,
             0,
             86_400_000,
-            "How long its own `Retry-After` (429, 503) is believed: until then nobody calls it. \
-             `0ms` lets calls through.",
+            "How long its own `Retry-After` (429, 503) is believed: until then nobody calls \
+             it (503), or not the client that got it (429). `0ms` lets calls through.",
         ),
         Row::time(
             "resolve_every",
