@@ -5,8 +5,10 @@
 
 mod access_log;
 mod admin;
+mod admission;
 mod asked;
 mod body;
+mod buffered;
 pub mod chassis;
 mod clients;
 mod clock;
@@ -14,6 +16,7 @@ mod commons;
 mod connection;
 mod counted;
 mod cut;
+mod doors;
 mod estate;
 mod flights;
 mod forward;
@@ -23,7 +26,9 @@ mod guard;
 mod guests;
 mod handover;
 mod hands;
+mod handshakes;
 mod held;
+mod hello;
 mod hub;
 mod line_queue;
 mod local;
@@ -34,12 +39,16 @@ pub mod names;
 mod notify;
 mod plug;
 pub mod process_log;
+mod progress;
 mod reload;
+mod reusable;
 mod run_dir;
 pub mod signals;
 mod sockets;
 mod standing;
+mod stay;
 mod successor;
+mod supervised;
 mod tls;
 mod untaken;
 mod watch;
@@ -119,7 +128,7 @@ pub fn start(given: impl Into<Given>) -> Result<Running, StartError> {
 /// Starts a gateway that uses, and leaves, these sockets.
 fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> {
     let bound = Bound::bind(&given.table.gateway, &estate)?;
-    let Given { table, aside, config, names } = given;
+    let Given { table, aside, config, names, predecessor } = given;
     for switch in table.insecure_switches() {
         tracing::warn!("insecure: {switch}");
     }
@@ -137,6 +146,9 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
     let Bound { addresses, ears, admin, admin_address } = bound;
     let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, names, ears.len());
     let hub = Arc::new(hub);
+    if let Some(predecessor) = predecessor {
+        hub.flights.set_predecessor(predecessor);
+    }
     read_banks_tls(&hub, &shelf);
     stand(&hub, aside);
     let reload_thread = match &config {
@@ -263,6 +275,8 @@ impl Running {
         };
         if !self.is_succeeded() {
             self.hub.advance(Stage::Unready);
+            // What has failed is nothing to be sent on to: whoever waits there waits for nobody.
+            let delay = if self.hub.has_failed() { Duration::ZERO } else { delay };
             std::thread::sleep(delay);
         } else if let Some(admin) = self.admin_thread.take() {
             // Who asks for the state of things has to reach the one that stays.

@@ -195,6 +195,10 @@ pub enum Fault {
     /// The hub itself could not open a socket: it has no descriptor, port or memory left, or may
     /// not.
     LocalFailure,
+    /// The client's requests and answers under way have too many bytes.
+    ClientBusy,
+    /// Those of all clients have.
+    HubBusy,
     /// corgate is shutting down.
     Draining,
     /// The target has no path for this call.
@@ -332,6 +336,8 @@ impl Fault {
             Self::BreakerOpen(_) => ("breaker_open", 503, TemporarilyUnavailable, Provider),
             Self::TargetBusy(_) => ("target_busy", 503, TemporarilyUnavailable, Platform),
             Self::LocalFailure => ("local_failure", 503, TemporarilyUnavailable, Platform),
+            Self::ClientBusy => ("client_busy", 503, TemporarilyUnavailable, Client),
+            Self::HubBusy => ("hub_busy", 503, TemporarilyUnavailable, Platform),
             Self::Draining => ("draining", 503, TemporarilyUnavailable, Platform),
             Self::PathUnconfigured => ("path_unconfigured", 500, ServerError, Platform),
             Self::Internal(_) => ("internal", 500, ServerError, Platform),
@@ -426,6 +432,8 @@ impl Fault {
             Self::FormMalformed(_) => "malformed form body",
             Self::ParameterRepeated => "parameter repeated",
             Self::ParameterMissing(name) => return Cow::Owned(format!("{name} is required")),
+            Self::ClientBusy => "too many bytes under way, please retry",
+            Self::HubBusy => "temporarily overloaded, please retry",
             Self::Draining => "shutting down, please retry",
             Self::PathUnconfigured | Self::Internal(_) => "internal error",
             Self::CredentialsRejected => "target rejected the hub's credentials",
@@ -523,6 +531,8 @@ impl Fault {
             Self::TargetBusy(_)
             | Self::LocalFailure
             | Self::RequestRefused
+            | Self::ClientBusy
+            | Self::HubBusy
             | Self::Draining
             | Self::ProviderBusy(None) => Some(Duration::from_secs(1)),
             _ => None,
@@ -645,6 +655,8 @@ mod tests {
             Fault::TargetBusy("x"),
             Fault::LocalFailure,
             Fault::RequestRefused,
+            Fault::ClientBusy,
+            Fault::HubBusy,
             Fault::Draining,
             Fault::PathUnconfigured,
             Fault::Internal("x"),

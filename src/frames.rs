@@ -95,6 +95,16 @@ pub struct Ledger {
     book: Book,
 }
 
+/// A stream whose answer is not at its end.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    stream: u32,
+    /// Whether its request is (END_STREAM).
+    is_asked: bool,
+    /// Whether a head of its answer came, where the peer is a server.
+    is_answered: bool,
+}
+
 #[derive(Debug)]
 struct Book {
     /// Frames that the peer may still send beside requests.
@@ -110,13 +120,6 @@ struct Book {
     is_server: bool,
     has_settings: bool,
     is_leaving: bool,
-}
-
-/// A stream that is open, and whether a head came on it.
-#[derive(Debug, Clone, Copy)]
-struct Open {
-    stream: u32,
-    is_answered: bool,
 }
 
 impl Ledger {
@@ -187,6 +190,11 @@ impl Ledger {
         self.book.open.len()
     }
 
+    /// Whether a request that came whole has no whole answer yet.
+    pub fn owes_answers(&self) -> bool {
+        self.book.open.iter().any(|open| open.is_asked)
+    }
+
     /// Answers that the library gave by itself since this was last asked: a head that was larger
     /// than it reads gets a bare 431.
     pub fn take_bare_answers(&mut self) -> u32 {
@@ -210,13 +218,19 @@ impl Book {
         if self.is_server {
             return self.hear_server(head);
         }
+        if head.ends_stream()
+            && let Some(open) = self.open.iter_mut().find(|open| open.stream == head.stream)
+        {
+            open.is_asked = true;
+        }
         match head.kind {
             HEADERS if head.stream > self.newest => {
                 self.newest = head.stream;
                 self.credit = self.credit.saturating_add(EARNED_BY_REQUEST).min(self.credit_max);
                 // After the second GOAWAY the library reads no new streams (RFC 9113 section 6.8).
                 if self.goaways < 2 {
-                    self.open.push(Open { stream: head.stream, is_answered: false });
+                    let is_asked = head.ends_stream();
+                    self.open.push(Open { stream: head.stream, is_asked, is_answered: false });
                 }
                 return;
             }
@@ -259,7 +273,7 @@ impl Book {
         if head.kind == HEADERS && head.stream > self.newest {
             self.newest = head.stream;
             self.credit = self.credit.saturating_add(EARNED_BY_REQUEST).min(self.credit_max);
-            self.open.push(Open { stream: head.stream, is_answered: false });
+            self.open.push(Open { stream: head.stream, is_asked: true, is_answered: false });
         } else if head.kind == RST_STREAM {
             self.close(head.stream);
         }

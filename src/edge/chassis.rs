@@ -4,6 +4,7 @@
 //! drains it; SIGUSR2 starts a successor, and when that one serves, this process drains too. It
 //! ends as soon as it is drained, not after a fixed time. It must not know what is served.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,11 +34,20 @@ pub enum Start {
     Upgrade,
 }
 
+/// Why a process ends that has served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to, or another one has taken over.
+    Told,
+    /// It could not go on: something that it can't serve without has ended.
+    Failed,
+}
+
 /// Serves until the process is told to stop, or has given way to another one.
 ///
 /// # Errors
 /// [`StartError`] when it could not start.
-pub fn run(given: Given, start: Start, signals: SignalStreams) -> Result<(), StartError> {
+pub fn run(given: Given, start: Start, signals: SignalStreams) -> Result<Ended, StartError> {
     // Before anything is announced: whoever was told of us may send them.
     let stop = StopSignals::open()?;
     let SignalStreams { reload, reopen, upgrade } = signals;
@@ -60,9 +70,12 @@ pub fn run(given: Given, start: Start, signals: SignalStreams) -> Result<(), Sta
         failed,
     });
     let asked = Mutex::new(Some((stop, upgrade)));
-    server.run(RunArgs { shutdown_signal: Box::new(Signals { life, failure, asked }) });
+    let gave_out = Arc::new(AtomicBool::new(false));
+    let signals = Signals { life, failure, asked, gave_out: gave_out.clone() };
+    server.run(RunArgs { shutdown_signal: Box::new(signals) });
     let failure = lock(&outcome).take();
-    failure.map_or(Ok(()), Err)
+    let ended = if gave_out.load(Ordering::Acquire) { Ended::Failed } else { Ended::Told };
+    failure.map_or(Ok(ended), Err)
 }
 
 /// Asks the process that serves with this table's `run_dir` to start its successor.
@@ -92,7 +105,7 @@ struct Life {
 }
 
 impl Life {
-    fn begin(given: Given, start: Start) -> Result<Self, StartError> {
+    fn begin(mut given: Given, start: Start) -> Result<Self, StartError> {
         let place = run_dir(&given.table.gateway)?;
         let before = match (start, &place) {
             (Start::Alone, _) => None,
@@ -100,6 +113,9 @@ impl Life {
             (Start::Upgrade, Some(place)) => Successor::ask(place)?,
         };
         let (successor, inherited) = before.unzip();
+        if successor.is_some() {
+            given.predecessor = place.as_ref().and_then(RunDir::latest_flights_socket);
+        }
         if start == Start::Upgrade && successor.is_none() {
             tracing::warn!("no process serves with this `run_dir`: nothing is taken over");
         }
@@ -114,7 +130,8 @@ impl Life {
             running.share_sockets(false);
         }
         // From here on nothing may fail: there may be nobody else who serves.
-        let succession = Succession::new(estate, place, running.hub.handed_over.clone());
+        let (handed_over, flights) = (running.hub.handed_over.clone(), running.hub.flights.clone());
+        let succession = Succession::new(estate, place, handed_over, flights);
         let can_upgrade = listening.is_some();
         if let Some(Err(error)) = listening.map(|listening| succession.listen(listening)) {
             tracing::error!(%error, "this process can't be upgraded: the upgrade socket failed");
@@ -200,6 +217,8 @@ impl EdgeService {
 struct Signals {
     life: Arc<Mutex<Option<Life>>>,
     failure: watch::Receiver<bool>,
+    /// Whether it could not go on.
+    gave_out: Arc<AtomicBool>,
     /// What [`Self::recv`] waits for; it is called once.
     asked: Mutex<Option<(StopSignals, Signal)>>,
 }
@@ -217,6 +236,7 @@ impl ShutdownSignalWatch for Signals {
         tokio::select! {
             () = stopped => {}
             () = self.succeeded(upgrade) => {}
+            () = self.failed() => self.gave_out.store(true, Ordering::Release),
             _ = failure.wait_for(|failed| *failed) => {}
         }
         // Workers serve a little before the start is over: then they are drained, too.
@@ -238,6 +258,17 @@ impl ShutdownSignalWatch for Signals {
 }
 
 impl Signals {
+    /// Waits until the gateway can't go on: a worker has ended.
+    async fn failed(&self) {
+        loop {
+            let hub = lock(&self.life).as_ref().map(|life| life.running.hub.clone());
+            match hub {
+                Some(hub) => return hub.failed().await,
+                None => tokio::time::sleep(START_LOOK).await,
+            }
+        }
+    }
+
     /// Gives a successor up that was started and does not serve yet: nobody would look after it.
     async fn leave_alone(&self) {
         let succession = lock(&self.life).as_ref().map(|life| life.succession.clone());

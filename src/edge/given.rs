@@ -15,6 +15,8 @@ pub struct Given {
     pub(super) aside: Vec<Aside>,
     pub(super) config: Option<PathBuf>,
     pub(super) names: Arc<dyn Names>,
+    /// Where the process that is there already is asked about refreshes.
+    pub(super) predecessor: Option<PathBuf>,
 }
 
 impl Given {
@@ -33,6 +35,12 @@ impl Given {
 /// A table that is in no file: it stays as it is.
 impl From<RouteTable> for Given {
     fn from(table: RouteTable) -> Self {
-        Self { table, aside: Vec::new(), config: None, names: Arc::new(SystemNames) }
+        Self {
+            table,
+            aside: Vec::new(),
+            config: None,
+            names: Arc::new(SystemNames),
+            predecessor: None,
+        }
     }
 }

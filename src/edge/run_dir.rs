@@ -13,6 +13,8 @@ use super::StartError;
 
 /// The name of the upgrade socket in it.
 const SOCKET: &str = "upgrade.sock";
+/// How the names of sockets begin where a successor asks about refreshes.
+const FLIGHTS: &str = "flights.";
 
 /// A folder that was looked at and is private.
 #[derive(Debug, Clone)]
@@ -56,6 +58,23 @@ impl RunDir {
     /// Where a process makes it, before it takes the place of the one that is there.
     pub(super) fn new_socket(&self, process: u32) -> PathBuf {
         self.0.join(format!("{SOCKET}.{process}"))
+    }
+
+    /// Where a process is asked about refreshes once it hands over: a name that no other process
+    /// has, also where two of them have one process id (containers).
+    pub(super) fn new_flights_socket(&self) -> PathBuf {
+        self.0.join(format!("{FLIGHTS}{:08x}", fastrand::u32(..)))
+    }
+
+    /// Where the process that hands over now is asked: it has just begun to listen.
+    pub(super) fn latest_flights_socket(&self) -> Option<PathBuf> {
+        let entries = std::fs::read_dir(&self.0).ok()?.filter_map(Result::ok);
+        let named = entries.filter(|entry| {
+            entry.file_name().to_str().is_some_and(|name| name.starts_with(FLIGHTS))
+        });
+        let latest =
+            named.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
+        latest.map(|entry| entry.path())
     }
 
     /// Removes what a process has made and not shown.
