@@ -120,6 +120,7 @@ fn a_server_earns_by_our_requests_and_every_frame_beside_answers_costs() {
 #[test]
 fn a_server_says_its_settings_first_and_goaway_last() {
     let mut ledger = Ledger::of_server(10);
+    ledger.say(PREFACE);
     let settings = frame(SETTINGS, 0, 0, 6);
     ledger.hear(&settings[..10]);
     assert!(!ledger.has_settings());
