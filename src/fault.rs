@@ -155,6 +155,11 @@ pub enum Fault {
     BasicMalformed,
     /// A parameter that authenticates the client is missing or empty.
     CredentialsMissing(Name),
+    /// A parameter that authenticates the client, or hands over the token, beside the way in which
+    /// that is done already; carries its name.
+    SecondCredential(&'static str),
+    /// A `DPoP` proof, which the hub carries to no bank unless a native document declares it.
+    DpopRefused,
 
     // --- media (rows 22 to 24) ---
     /// `Accept` excludes JSON.
@@ -201,7 +206,7 @@ pub enum Fault {
     HubBusy,
     /// corgate is shutting down.
     Draining,
-    /// The target has no path for this call.
+    /// The table lacks the path of the token call, which an assertion is made for.
     PathUnconfigured,
     /// A bug, or a broken table.
     Internal(&'static str),
@@ -320,6 +325,8 @@ impl Fault {
             Self::BasicMissing => ("basic_missing", 401, InvalidClient, Client),
             Self::BasicMalformed => ("basic_malformed", 401, InvalidClient, Client),
             Self::CredentialsMissing(_) => ("credentials_missing", 401, InvalidClient, Client),
+            Self::SecondCredential(_) => ("second_credential", 400, InvalidRequest, Client),
+            Self::DpopRefused => ("dpop_refused", 400, InvalidRequest, Client),
             Self::NotAcceptable => ("not_acceptable", 406, InvalidRequest, Client),
             Self::MediaTypeRefused(_) => ("media_type_refused", 415, InvalidRequest, Client),
             Self::CodingRefused => ("coding_refused", 415, InvalidRequest, Client),
@@ -417,6 +424,10 @@ impl Fault {
             Self::BasicMissing => "Authorization header is required",
             Self::BasicMalformed => "Basic credentials are malformed",
             Self::CredentialsMissing(name) => return Cow::Owned(format!("{name} is required")),
+            Self::SecondCredential(name) => {
+                return Cow::Owned(format!("{name} is not allowed beside other credentials"));
+            }
+            Self::DpopRefused => "DPoP is not supported here, send the request without a proof",
             Self::BodyUnexpected => "request body not allowed",
             Self::JsonMalformed(_) => "malformed JSON body",
             Self::RedirectUntrusted => "redirect_uri is not registered for this client",
@@ -476,6 +487,7 @@ impl Fault {
             | Self::ParameterMalformed(name, _) => Some(name),
             Self::Several(faults) => faults.first().and_then(Self::detail),
             Self::RateLimited(limited) => Some(limited.scope.as_str()),
+            Self::SecondCredential(name) => Some(name),
             _ => None,
         }
     }
@@ -646,6 +658,8 @@ mod tests {
             Fault::BasicMissing,
             Fault::BasicMalformed,
             Fault::CredentialsMissing(name.clone()),
+            Fault::SecondCredential("x"),
+            Fault::DpopRefused,
             Fault::ParameterRefused(ErrorCode::InvalidScope, name),
             Fault::BodyUnexpected,
             Fault::JsonMalformed("x"),
