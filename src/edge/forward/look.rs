@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::{Bank, Forwarder};
-use crate::breaker::{Position, Watched};
+use crate::breaker::{Failure, Position, Watched};
 use crate::dialect::Host;
 use crate::edge::now;
 use crate::fault::Fault;
@@ -156,7 +156,7 @@ fn is_troubled(route: &Route, now: Instant) -> bool {
 async fn look_at(route: &Arc<Route>, bank: &Rc<Bank>, path: Option<crate::fault::Name>) {
     let endpoints = route.endpoints(bank.host);
     let closed = route.breaker.position(now()) == Position::Closed;
-    let watched = closed.then(|| route.breaker.admit(now()).ok()).flatten();
+    let watched = closed.then(|| route.breaker.admit(now(), None).ok()).flatten();
     let mut best = None;
     for endpoint in 0..route.target.origins(bank.host).len() {
         let look = bank.exchange.look(endpoint, path.clone());
@@ -167,6 +167,8 @@ async fn look_at(route: &Arc<Route>, bank: &Rc<Bank>, path: Option<crate::fault:
                 endpoints.looked_well(endpoint, now(), answered);
                 best = best.max(Some(answered));
             }
+            // Nothing was learned of the bank.
+            Err(Fault::LocalFailure) => return,
             Err(fault) => {
                 endpoints.unreached(endpoint, now());
                 route.tally.probes_failed.fetch_add(1, Ordering::Relaxed);
@@ -181,7 +183,9 @@ async fn look_at(route: &Arc<Route>, bank: &Rc<Bank>, path: Option<crate::fault:
 /// What all addresses together mean for the breaker: one that is well is enough.
 fn conclude(route: &Route, watched: Option<Watched>, best: Option<bool>) {
     match (best, watched) {
-        (None, Some(watched)) => watched.fail(now()),
+        (None, Some(watched)) => {
+            let _ = watched.fail(now(), Failure::Way);
+        }
         (None, None) => {}
         (Some(true), Some(watched)) => watched.succeed(),
         // A connection does not show that calls would be answered.
