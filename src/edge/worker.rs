@@ -199,6 +199,7 @@ impl Worker {
         }
         if self.number == 0 && fastrand::u32(..FORGET_TICKS) == 0 {
             self.hub.commons.book.forget_unused();
+            self.hub.doors.forget_unused();
             snapshot
                 .callers
                 .iter()
@@ -237,11 +238,11 @@ impl Worker {
         let best = hands.best(self.number);
         if best == self.number {
             hands.enter(self.number);
-            return self.let_in(socket, from, tls);
+            return self.let_in(socket, from, tls, 0);
         }
         let Ok(socket) = socket.into_std() else { return };
         let is_serving = || !self.hub.stage().is_leaving();
-        if let Err(handed) = hands.hand(best, Handed { socket, from, tls }, is_serving) {
+        if let Err(handed) = hands.hand(best, Handed { socket, from, tls, tried: 0 }, is_serving) {
             hands.enter(self.number);
             self.let_in_handed(handed);
         }
@@ -256,9 +257,9 @@ impl Worker {
     }
 
     fn let_in_handed(self: &Rc<Self>, handed: Handed) {
-        let Handed { socket, from, tls } = handed;
+        let Handed { socket, from, tls, tried } = handed;
         match TcpStream::from_std(socket) {
-            Ok(socket) => self.let_in(socket, from, tls),
+            Ok(socket) => self.let_in(socket, from, tls, tried),
             Err(_) => self.hub.hands.leave(self.number),
         }
     }
@@ -279,7 +280,7 @@ impl Worker {
                 match accepted {
                     Ok((socket, from)) => {
                         self.hub.hands.enter(self.number);
-                        self.let_in(socket, from, tls);
+                        self.let_in(socket, from, tls, 0);
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(_) => sleep(ACCEPT_REST).await,
@@ -294,7 +295,7 @@ impl Worker {
                 Ok((socket, from)) => {
                     if socket.set_nonblocking(true).is_ok() {
                         self.hub.hands.enter(self.number);
-                        self.let_in_handed(Handed { socket, from, tls });
+                        self.let_in_handed(Handed { socket, from, tls, tried: 0 });
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
