@@ -72,14 +72,15 @@ async fn converse<B: Banks, E: Entropy>(
             Some(recipe) => Some(Box::pin(setting.banks.held(permit, route, recipe)).await?),
         };
         let mut turn = dialect::open(asked, held.as_ref())?;
-        for number in 0..TURNS_MAX {
-            let request = match turn {
+        for _ in 0..TURNS_MAX {
+            let (step, request) = match turn {
                 Turn::Done(heard) => return Ok(heard),
-                Turn::Ask(request) => request,
+                Turn::Ask(request) => (0, request),
+                Turn::Then(step, request) => (step, request),
             };
             let (answer, way) = setting.banks.forward(permit, route, request).await;
             trail = way;
-            turn = dialect::hear(asked, held.as_ref(), number, answer?).inspect_err(|fault| {
+            turn = dialect::hear(asked, held.as_ref(), step, answer?).inspect_err(|fault| {
                 if let (Fault::CredentialsRejected, Some(held)) = (fault, &held) {
                     setting.banks.evict(held);
                 }
@@ -87,7 +88,7 @@ async fn converse<B: Banks, E: Entropy>(
         }
         match turn {
             Turn::Done(heard) => Ok(heard),
-            Turn::Ask(_) => Err(Fault::Internal("a conversation without an end")),
+            Turn::Ask(_) | Turn::Then(..) => Err(Fault::Internal("a conversation without an end")),
         }
     };
     let heard = heard.await;
@@ -109,6 +110,18 @@ pub struct Flight {
 /// Part of a [`Flight`]: only a hash is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FlightKey(HeldKey);
+
+impl FlightKey {
+    /// As it travels to another process.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        self.0.bytes()
+    }
+
+    /// As it came from another process.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(HeldKey::from_bytes(bytes))
+    }
+}
 
 impl Flight {
     /// The flight of a call, where the bank's refresh tokens are good once (DIALECTS 2.3). A code

@@ -254,8 +254,8 @@ impl Stays {
 
 /// After so long without its end a handshake waits for its peer, and not for us.
 pub(super) const STALLED: Duration = Duration::from_secs(1);
-/// For so long nobody looks again where nothing could be closed: not every newcomer of a flood costs
-/// a look at all.
+/// For so long nobody looks again where nothing could be closed: not every newcomer of a flood
+/// costs a look at all.
 const FULL_FOR: Duration = Duration::from_millis(20);
 /// One is closed for each so many that are looked at, up to so many at once.
 const LOOKS_FOR_ONE: usize = 256;
