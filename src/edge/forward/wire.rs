@@ -118,8 +118,8 @@ impl Wire {
         !came && (!look || !hears(self.socket()))
     }
 
-    /// What is wrong with a fresh connection on which nothing was asked yet: the bank has spoken, or
-    /// ended it. What is half of a record is a session ticket on its way.
+    /// What is wrong with a fresh connection on which nothing was asked yet: the bank has spoken,
+    /// or ended it. What is half of a record is a session ticket on its way.
     pub(super) fn unfit(&mut self) -> Option<Fault> {
         let cx = &mut Context::from_waker(Waker::noop());
         let read = match &mut self.stream {
