@@ -10,6 +10,7 @@ mod asked;
 mod body;
 mod buffered;
 pub mod chassis;
+mod checked;
 mod clients;
 mod clock;
 mod commons;
@@ -29,9 +30,12 @@ mod hands;
 mod handshakes;
 mod held;
 mod hello;
+mod housekeeping;
 mod hub;
+mod last_good;
 mod line_queue;
 mod local;
+mod local_failure;
 mod meters;
 mod metrics;
 pub mod names;
@@ -62,11 +66,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use access_log::LogCounters;
+pub use checked::{Checked, check};
 use estate::Estate;
-pub use given::Given;
+pub use given::{Given, load};
+use housekeeping::Housekeeping;
 use hub::Hub;
 pub use hub::Stage;
-use reload::ReloadThread;
+use reload::{ReloadThread, Texts};
 use sockets::Bound;
 use standing::Now;
 use tls::{EdgeSide, Shelf};
@@ -114,6 +120,8 @@ pub struct Running {
     admin_thread: Option<admin::AdminThread>,
     log_thread: Option<JoinHandle<()>>,
     reload_thread: Option<ReloadThread>,
+    /// It ends with this.
+    _housekeeping: Housekeeping,
 }
 
 /// Starts a gateway in this process. Ports may be 0.
@@ -127,7 +135,7 @@ pub fn start(given: impl Into<Given>) -> Result<Running, StartError> {
 /// Starts a gateway that uses, and leaves, these sockets.
 fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> {
     let bound = Bound::bind(&given.table.gateway, &estate)?;
-    let Given { table, aside, config, names, predecessor } = given;
+    let Given { table, aside, config, names, good, included, predecessor } = given;
     for switch in table.insecure_switches() {
         tracing::warn!("insecure: {switch}");
     }
@@ -145,6 +153,7 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
     let Bound { addresses, ears, admin, admin_address } = bound;
     let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, names, ears.len());
     let hub = Arc::new(hub);
+    let _ = hub.commons.own.set(addresses.iter().copied().chain([admin_address]).collect());
     if let Some(predecessor) = predecessor {
         hub.flights.set_predecessor(predecessor);
     }
@@ -153,7 +162,7 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
     let reload_thread = match &config {
         None => None,
         Some(config) => Some(
-            reload::spawn(hub.clone(), config)
+            reload::spawn(hub.clone(), config, Texts { good, included })
                 .map_err(|error| StartError::new("the reload thread can't start", error))?,
         ),
     };
@@ -164,6 +173,8 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
     }
     let admin_thread = admin::spawn(hub.clone(), admin)
         .map_err(|error| StartError::new("the admin listener can't start", error))?;
+    let housekeeping = housekeeping::spawn(&hub)
+        .map_err(|error| StartError::new("the housekeeping thread can't start", error))?;
     let process = std::process::id();
     let workers_count = workers.len();
     tracing::info!(process, ?addresses, admin = %admin_address, workers = workers_count, "serving");
@@ -176,6 +187,7 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
         admin_thread: Some(admin_thread),
         log_thread,
         reload_thread,
+        _housekeeping: housekeeping,
     })
 }
 
@@ -183,6 +195,7 @@ fn edge_tls(table: &RouteTable, shelf: &Shelf) -> Result<Option<Arc<EdgeSide>>, 
     let Some(tls) = &table.gateway.tls else { return Ok(None) };
     let side = EdgeSide::build(tls, shelf, None, None)
         .map_err(|error| StartError::new("the edge's TLS can't be set up", error))?;
+    side.tell(None);
     Ok(Some(side))
 }
 

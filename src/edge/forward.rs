@@ -7,12 +7,14 @@
 mod breaker;
 mod deadline;
 mod dial;
+mod dials;
+mod frame_limited;
 mod http;
+mod http2;
 mod look;
 mod pool;
 mod recorded;
 mod shed;
-mod whole;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -44,6 +46,7 @@ use crate::dialect::held::read_answer;
 use crate::dialect::{Held, Host, ProviderAnswer, ProviderRequest, Recipe};
 use crate::exchange::Banks;
 use crate::fault::Fault;
+use crate::ids::ClientKey;
 use crate::limiter::Permit;
 use crate::record::Trail;
 use crate::snapshot::Route;
@@ -118,12 +121,32 @@ impl Fate {
     }
 }
 
+/// Most banks that are swept at once.
+const SWEPT_MAX: usize = 2_000;
+
 /// A request on its way through the stack.
 #[derive(Debug)]
 struct Outbound {
     request: ProviderRequest,
     fate: Rc<Fate>,
     started: Instant,
+    client: ClientKey,
+}
+
+/// Why there is no answer.
+enum Unsent {
+    /// The bank has not processed the request: there was no connection, it died before it took a
+    /// byte, or the bank says so. It may be sent again.
+    Untouched(Fault),
+    /// It may have.
+    Lost(Fault),
+}
+
+impl From<Unsent> for Fault {
+    fn from(unsent: Unsent) -> Self {
+        let (Unsent::Untouched(fault) | Unsent::Lost(fault)) = unsent;
+        fault
+    }
 }
 
 type Stack = shed::Shed<breaker::Guarded<deadline::Deadline<Exchange>>>;
@@ -147,6 +170,8 @@ pub(super) struct Forwarder {
     worker: usize,
     /// The keys are the table's own, so a fast hash is safe for them.
     banks: RefCell<HashMap<BankKey, Rc<Bank>, foldhash::fast::RandomState>>,
+    /// Those of them that this round of sweeping has not come to.
+    unswept: RefCell<Vec<BankKey>>,
     looks: Looks,
     /// Held by each task that drives a connection, too.
     driving: Rc<()>,
@@ -169,7 +194,8 @@ impl Forwarder {
         worker: usize,
     ) -> Self {
         let (banks, looks, driving) = (RefCell::default(), Looks::default(), Rc::new(()));
-        Self { configs, tokens, flights, commons, worker, banks, looks, driving }
+        let unswept = RefCell::default();
+        Self { configs, tokens, flights, commons, worker, banks, unswept, looks, driving }
     }
 
     fn bank(&self, route: &Arc<Route>, host: Host) -> Rc<Bank> {
@@ -206,18 +232,25 @@ impl Forwarder {
     }
 
     /// Closes what was idle too long or leads to where a name does not any more, and forgets banks
-    /// that `is_current` no longer knows.
+    /// that `is_current` no longer knows. Where there are many, one call does a part of them, and
+    /// the next one goes on: the worker's calls wait for it.
     pub(super) fn sweep(&self, is_current: impl Fn(&Arc<Route>) -> bool) {
-        self.banks.borrow_mut().retain(|key, bank| {
+        let mut banks = self.banks.borrow_mut();
+        let mut unswept = self.unswept.borrow_mut();
+        if unswept.is_empty() {
+            unswept.extend(banks.keys().copied());
+        }
+        let rest = unswept.len().saturating_sub(SWEPT_MAX);
+        for key in unswept.drain(rest..) {
+            let Some(bank) = banks.get(&key) else { continue };
             if !bank.pool.is_empty() {
                 bank.pool.sweep(|endpoint, address| bank.dialer.leads_right(endpoint, address));
             }
-            let current = is_current(&bank.route);
-            if !current {
-                self.commons.forget(*key);
+            if !is_current(&bank.route) {
+                self.commons.forget(key);
+                banks.remove(&key);
             }
-            current
-        });
+        }
     }
 }
 
@@ -233,13 +266,15 @@ impl Way<'_> {
 
     async fn carry(
         &self,
+        permit: &Permit,
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> (Result<ProviderAnswer, Fault>, Trail) {
         let started = now();
         let bank = self.forwarder.bank(route, request.host);
         // Every layer is always ready: a full bank sheds, it does not queue.
-        let outbound = Outbound { request, fate: self.fate.clone(), started };
+        let outbound =
+            Outbound { request, fate: self.fate.clone(), started, client: permit.client() };
         let call = bank.stack.borrow_mut().call(outbound);
         let outcome = call.await;
         self.fate.note(|trail| trail.duration = Some(started.elapsed()));
@@ -250,19 +285,19 @@ impl Way<'_> {
 impl Banks for Way<'_> {
     async fn forward(
         &self,
-        _permit: &Permit,
+        permit: &Permit,
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> (Result<ProviderAnswer, Fault>, Trail) {
         match self.check_stay() {
-            Ok(()) => self.carry(route, request).await,
+            Ok(()) => self.carry(permit, route, request).await,
             Err(fault) => (Err(fault), self.fate.trail.get()),
         }
     }
 
     async fn held(
         &self,
-        _permit: &Permit,
+        permit: &Permit,
         route: &Arc<Route>,
         recipe: Recipe,
     ) -> Result<Held, Fault> {
@@ -275,7 +310,7 @@ impl Banks for Way<'_> {
         // Asked before: a failed fetch stands for all who wait for it.
         self.check_stay()?;
         let fetch = async {
-            let (answer, _) = self.carry(route, *request).await;
+            let (answer, _) = self.carry(permit, route, *request).await;
             let fetched = answer.and_then(|answer| {
                 read_answer(key, &answer, &token_pointer, &expires_pointer, default_life)
             });

@@ -30,8 +30,6 @@ use super::supervised::Supervised;
 
 /// How often a worker flushes its lines and sweeps its idle connections.
 const TICK: Duration = Duration::from_millis(200);
-/// One worker drops full buckets of client-target limits once in about so many ticks (a minute).
-const FORGET_TICKS: u32 = 300;
 /// How long accepting rests when the process has no descriptors left: no spin, no lost listener.
 const ACCEPT_REST: Duration = Duration::from_millis(20);
 /// How long a listener that closes waits for handshakes of TCP that have begun, and a worker for
@@ -191,19 +189,9 @@ impl Worker {
         self.log.flush();
         self.make_way();
         let snapshot = self.hub.snapshot.load();
-        if self.number == 0 {
-            self.forwarder.look_around(&snapshot.probed, unix_seconds());
-        }
+        self.forwarder.look_around(&snapshot.probed, unix_seconds());
         if self.number == 0 {
             self.hub.flights.sweep();
-        }
-        if self.number == 0 && fastrand::u32(..FORGET_TICKS) == 0 {
-            self.hub.commons.book.forget_unused();
-            snapshot
-                .callers
-                .iter()
-                .filter_map(|caller| caller.target_gate.as_ref())
-                .for_each(|gate| gate.forget_idle());
         }
         self.forwarder.sweep(|route| {
             let current = snapshot.route(route.target.id.as_str());
@@ -237,11 +225,11 @@ impl Worker {
         let best = hands.best(self.number);
         if best == self.number {
             hands.enter(self.number);
-            return self.let_in(socket, from, tls);
+            return self.let_in(socket, from, tls, 0);
         }
         let Ok(socket) = socket.into_std() else { return };
         let is_serving = || !self.hub.stage().is_leaving();
-        if let Err(handed) = hands.hand(best, Handed { socket, from, tls }, is_serving) {
+        if let Err(handed) = hands.hand(best, Handed { socket, from, tls, tried: 0 }, is_serving) {
             hands.enter(self.number);
             self.let_in_handed(handed);
         }
@@ -256,9 +244,9 @@ impl Worker {
     }
 
     fn let_in_handed(self: &Rc<Self>, handed: Handed) {
-        let Handed { socket, from, tls } = handed;
+        let Handed { socket, from, tls, tried } = handed;
         match TcpStream::from_std(socket) {
-            Ok(socket) => self.let_in(socket, from, tls),
+            Ok(socket) => self.let_in(socket, from, tls, tried),
             Err(_) => self.hub.hands.leave(self.number),
         }
     }
@@ -279,7 +267,7 @@ impl Worker {
                 match accepted {
                     Ok((socket, from)) => {
                         self.hub.hands.enter(self.number);
-                        self.let_in(socket, from, tls);
+                        self.let_in(socket, from, tls, 0);
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(_) => sleep(ACCEPT_REST).await,
@@ -294,7 +282,7 @@ impl Worker {
                 Ok((socket, from)) => {
                     if socket.set_nonblocking(true).is_ok() {
                         self.hub.hands.enter(self.number);
-                        self.let_in_handed(Handed { socket, from, tls });
+                        self.let_in_handed(Handed { socket, from, tls, tried: 0 });
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
