@@ -39,6 +39,11 @@ const WAITING_MAX: usize = 64;
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it looks whether a table that served is still in use.
 const RETIRING: Duration = Duration::from_secs(1);
+/// How much longer than a reload that a file caused nothing is looked at: who changes a file all the
+/// time has a part of a processor, whatever the table's size.
+const REST_TIMES: u32 = 4;
+/// The longest such rest.
+const REST_MAX: Duration = Duration::from_secs(30);
 /// How long the thread sleeps where no files are watched.
 const UNWATCHED: Duration = Duration::from_secs(3_600);
 
@@ -203,6 +208,7 @@ impl Desk {
         // What the process was started with is looked at once more: a file may have changed
         // since, and which files there are is not known yet.
         let mut next_look = now();
+        let mut not_before = next_look;
         loop {
             self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
             let rest = if self.retired.is_empty() { UNWATCHED } else { RETIRING };
@@ -211,7 +217,7 @@ impl Desk {
                 Watch::Off => rest,
                 Watch::Every(interval) => {
                     // The interval may be another since the last look.
-                    next_look = next_look.min(later(now(), interval));
+                    next_look = next_look.min(later(now(), interval)).max(not_before);
                     rest.min(next_look.saturating_duration_since(now()))
                 }
             };
@@ -230,7 +236,9 @@ impl Desk {
                     let has_come = self.again_at.is_some_and(|at| unix_now() >= at);
                     let changed = self.watcher.look(now(), &self.config);
                     if let Some(restless) = changed.or_else(|| has_come.then(Restless::default)) {
+                        let began = now();
                         self.work(Task::Reload, Cause::File, restless);
+                        not_before = later(now(), rest_after(now().duration_since(began)));
                     }
                     next_look = later(now(), interval);
                 }
@@ -312,6 +320,10 @@ impl Desk {
     }
 }
 
+fn rest_after(spent: Duration) -> Duration {
+    spent.saturating_mul(REST_TIMES).min(REST_MAX)
+}
+
 impl Done {
     fn refused(hub: &Hub, Refused { problems, again_at }: Refused) -> Self {
         let report = Report::refused(hub, problems);
@@ -386,6 +398,15 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
         }
         running.stop();
+    }
+
+    #[test]
+    fn a_large_tables_reloads_leave_the_processor_to_calls() {
+        for (spent, rest) in [(0, 0), (10, 40), (2_000, 8_000), (60_000, 30_000)] {
+            let [spent, rest] = [spent, rest].map(Duration::from_millis);
+            assert_eq!(rest_after(spent), rest);
+        }
+        assert_eq!(rest_after(Duration::MAX), REST_MAX);
     }
 
     #[test]
