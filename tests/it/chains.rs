@@ -226,11 +226,11 @@ fn a_banks_chain_takes_about_as_long_as_any_that_is_refused() {
     }
 }
 
-/// Beyond about 56 KiB the library's buffer is full: such a bank can't be called, and nobody else
-/// notices.
+/// Of much larger ones the library's own buffer is full: that bank's calls are 502, and nobody
+/// else's are.
 #[test]
 fn a_bank_whose_tickets_are_large_is_called_as_any_other() {
-    for (ticket, resumes) in [(200, true), (15_000, true), (17_000, false), (40_000, false)] {
+    for (ticket, resumes) in [(200, true), (15_000, true), (17_000, false)] {
         let identity = pki().bank("it").unwrap();
         let bank = Listener::start(vec![identity.cert().clone()], identity.key(), ticket);
         let world = bank.world(UNASKED);
