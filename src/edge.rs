@@ -25,6 +25,7 @@ mod handover;
 mod hands;
 mod held;
 mod hub;
+mod journal;
 mod line_queue;
 mod local;
 mod meters;
@@ -105,6 +106,7 @@ pub struct Running {
     admin_thread: Option<admin::AdminThread>,
     log_thread: Option<JoinHandle<()>>,
     reload_thread: Option<ReloadThread>,
+    journal: Option<journal::Kept>,
 }
 
 /// Starts a gateway in this process. Ports may be 0.
@@ -134,8 +136,12 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
         }
     };
     let Bound { addresses, ears, admin, admin_address } = bound;
-    let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, names, ears.len());
-    let hub = Arc::new(hub);
+    let journal = journal::open(&table.gateway)?;
+    let mut snapshot = Snapshot::build(table, None);
+    if let Some(kept) = &journal {
+        snapshot.memory = kept.memory.clone();
+    }
+    let hub = Arc::new(Hub::new(snapshot, tls, log, counters, names, ears.len()));
     read_banks_tls(&hub, &shelf);
     stand(&hub, aside);
     let reload_thread = match &config {
@@ -164,6 +170,7 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
         admin_thread: Some(admin_thread),
         log_thread,
         reload_thread,
+        journal,
     })
 }
 
@@ -311,6 +318,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         if !self.workers.is_empty() {
             self.drain();
+        }
+        if let Some(journal) = self.journal.take() {
+            journal.stop();
         }
         self.finish_log();
     }

@@ -24,28 +24,8 @@ impl RunDir {
     /// # Errors
     /// [`StartError`] says why it is not private, or could not be made.
     pub(super) fn open(folder: &Path) -> Result<Self, StartError> {
-        let shown = folder.display();
-        match DirBuilder::new().mode(0o700).create(folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(StartError::new(format!("`run_dir` {shown} can't be made"), error));
-            }
-            _ => {}
-        }
-        let found = folder
-            .symlink_metadata()
-            .map_err(|error| StartError::new(format!("`run_dir` {shown} can't be read"), error))?;
-        let (owner, us) = (found.uid(), rustix::process::geteuid().as_raw());
-        let mode = found.mode() & 0o7777;
-        let wrong = if !found.is_dir() {
-            "it is no folder".to_owned()
-        } else if owner != us {
-            format!("it belongs to user {owner}, and corgate runs as user {us}")
-        } else if mode & 0o077 != 0 {
-            format!("others can reach it: its mode is {mode:04o}, and 0700 would be right")
-        } else {
-            return Ok(Self(folder.to_owned()));
-        };
-        Err(StartError::new(format!("`run_dir` {shown} is not private"), wrong))
+        make_private("run_dir", folder)?;
+        Ok(Self(folder.to_owned()))
     }
 
     /// Where the upgrade socket is.
@@ -63,6 +43,35 @@ impl RunDir {
         // That there is nothing is the rule.
         let _ = std::fs::remove_file(self.new_socket(process));
     }
+}
+
+/// Makes the folder that this key of the table names, or looks at the one that is there.
+///
+/// # Errors
+/// [`StartError`] says why it is not private, or could not be made.
+pub(super) fn make_private(key: &str, folder: &Path) -> Result<(), StartError> {
+    let shown = folder.display();
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(StartError::new(format!("`{key}` {shown} can't be made"), error));
+        }
+        _ => {}
+    }
+    let found = folder
+        .symlink_metadata()
+        .map_err(|error| StartError::new(format!("`{key}` {shown} can't be read"), error))?;
+    let (owner, us) = (found.uid(), rustix::process::geteuid().as_raw());
+    let mode = found.mode() & 0o7777;
+    let wrong = if !found.is_dir() {
+        "it is no folder".to_owned()
+    } else if owner != us {
+        format!("it belongs to user {owner}, and corgate runs as user {us}")
+    } else if mode & 0o077 != 0 {
+        format!("others can reach it: its mode is {mode:04o}, and 0700 would be right")
+    } else {
+        return Ok(());
+    };
+    Err(StartError::new(format!("`{key}` {shown} is not private"), wrong))
 }
 
 #[cfg(test)]
