@@ -5,8 +5,10 @@
 
 mod access_log;
 mod admin;
+mod admission;
 mod asked;
 mod body;
+mod buffered;
 pub mod chassis;
 mod clients;
 mod clock;
@@ -14,6 +16,7 @@ mod commons;
 mod connection;
 mod counted;
 mod cut;
+mod doors;
 mod estate;
 mod flights;
 mod forward;
@@ -23,7 +26,9 @@ mod guard;
 mod guests;
 mod handover;
 mod hands;
+mod handshakes;
 mod held;
+mod hello;
 mod hub;
 mod journal;
 mod line_queue;
@@ -34,12 +39,16 @@ pub mod names;
 mod notify;
 mod plug;
 pub mod process_log;
+mod progress;
 mod reload;
+mod reusable;
 mod run_dir;
 pub mod signals;
 mod sockets;
 mod standing;
+mod stay;
 mod successor;
+mod supervised;
 mod tls;
 mod untaken;
 mod watch;
@@ -269,6 +278,8 @@ impl Running {
         };
         if !self.is_succeeded() {
             self.hub.advance(Stage::Unready);
+            // What has failed is nothing to be sent on to: whoever waits there waits for nobody.
+            let delay = if self.hub.has_failed() { Duration::ZERO } else { delay };
             std::thread::sleep(delay);
         } else if let Some(admin) = self.admin_thread.take() {
             // Who asks for the state of things has to reach the one that stays.

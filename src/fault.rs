@@ -191,6 +191,10 @@ pub enum Fault {
     BreakerOpen(Duration),
     /// All places for calls to this target are taken.
     TargetBusy,
+    /// The client's requests and answers under way have too many bytes.
+    ClientBusy,
+    /// Those of all clients have.
+    HubBusy,
     /// corgate is shutting down.
     Draining,
     /// The target has no path for this call.
@@ -324,6 +328,8 @@ impl Fault {
             Self::Several(_) => ("several_wrong", 400, InvalidRequest, Client),
             Self::BreakerOpen(_) => ("breaker_open", 503, TemporarilyUnavailable, Provider),
             Self::TargetBusy => ("target_busy", 503, TemporarilyUnavailable, Platform),
+            Self::ClientBusy => ("client_busy", 503, TemporarilyUnavailable, Client),
+            Self::HubBusy => ("hub_busy", 503, TemporarilyUnavailable, Platform),
             Self::Draining => ("draining", 503, TemporarilyUnavailable, Platform),
             Self::PathUnconfigured => ("path_unconfigured", 500, ServerError, Platform),
             Self::Internal(_) => ("internal", 500, ServerError, Platform),
@@ -415,6 +421,8 @@ impl Fault {
             Self::FormMalformed(_) => "malformed form body",
             Self::ParameterRepeated => "parameter repeated",
             Self::ParameterMissing(name) => return Cow::Owned(format!("{name} is required")),
+            Self::ClientBusy => "too many bytes under way, please retry",
+            Self::HubBusy => "temporarily overloaded, please retry",
             Self::Draining => "shutting down, please retry",
             Self::PathUnconfigured | Self::Internal(_) => "internal error",
             Self::CredentialsRejected => "target rejected the hub's credentials",
@@ -506,9 +514,11 @@ impl Fault {
             Self::RateLimited(limited) => Some(limited.wait),
             Self::TargetMaintenance(wait) | Self::BreakerOpen(wait) => Some(*wait),
             Self::ProviderBusy(Some(wait)) => Some(*wait),
-            Self::TargetBusy | Self::Draining | Self::ProviderBusy(None) => {
-                Some(Duration::from_secs(1))
-            }
+            Self::TargetBusy
+            | Self::ClientBusy
+            | Self::HubBusy
+            | Self::Draining
+            | Self::ProviderBusy(None) => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -618,6 +628,8 @@ mod tests {
             Fault::Several(Arc::new([Fault::QueryRefused])),
             Fault::BreakerOpen(wait),
             Fault::TargetBusy,
+            Fault::ClientBusy,
+            Fault::HubBusy,
             Fault::Draining,
             Fault::PathUnconfigured,
             Fault::Internal("x"),

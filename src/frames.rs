@@ -94,13 +94,21 @@ pub struct Ledger {
     book: Book,
 }
 
+/// A stream whose answer is not at its end.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    stream: u32,
+    /// Whether its request is (END_STREAM).
+    is_asked: bool,
+}
+
 #[derive(Debug)]
 struct Book {
     /// Frames that the peer may still send beside requests.
     credit: u32,
     credit_max: u32,
     /// Streams that were opened and whose answer is not at its end.
-    open: Vec<u32>,
+    open: Vec<Open>,
     open_max: usize,
     newest: u32,
     goaways: u32,
@@ -153,6 +161,11 @@ impl Ledger {
         self.book.open.len()
     }
 
+    /// Whether a request that came whole has no whole answer yet.
+    pub fn owes_answers(&self) -> bool {
+        self.book.open.iter().any(|open| open.is_asked)
+    }
+
     /// Answers that the library gave by itself since this was last asked: a head that was larger
     /// than it reads gets a bare 431.
     pub fn take_bare_answers(&mut self) -> u32 {
@@ -171,13 +184,18 @@ impl Ledger {
 
 impl Book {
     fn hear(&mut self, head: FrameHead) {
+        if head.ends_stream()
+            && let Some(open) = self.open.iter_mut().find(|open| open.stream == head.stream)
+        {
+            open.is_asked = true;
+        }
         match head.kind {
             HEADERS if head.stream > self.newest => {
                 self.newest = head.stream;
                 self.credit = self.credit.saturating_add(EARNED_BY_REQUEST).min(self.credit_max);
                 // After the second GOAWAY the library reads no new streams (RFC 9113 section 6.8).
                 if self.goaways < 2 {
-                    self.open.push(head.stream);
+                    self.open.push(Open { stream: head.stream, is_asked: head.ends_stream() });
                 }
                 return;
             }
@@ -201,7 +219,7 @@ impl Book {
     }
 
     fn close(&mut self, stream: u32) {
-        if let Some(at) = self.open.iter().position(|open| *open == stream) {
+        if let Some(at) = self.open.iter().position(|open| open.stream == stream) {
             self.open.swap_remove(at);
         }
     }

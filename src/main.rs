@@ -2,7 +2,8 @@
 //! code.
 //!
 //! Exit codes: 0 is good; 1 is a refusal (a file set aside, an answer that was not expected); 2 is
-//! a usage or configuration error. This file must not know what any command does.
+//! a usage or configuration error; 3 is a gateway that could not go on. This file must not know
+//! what any command does.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;

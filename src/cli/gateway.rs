@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::Failure;
+use crate::edge::chassis::Ended;
 use crate::{edge, routes};
 
 #[cfg(feature = "sim")]
@@ -36,9 +37,15 @@ pub(super) fn serve(config: &Path, start: edge::chassis::Start) -> Result<ExitCo
         tracing::error!(file = %file.file.display(), errors = file.report.errors(), "set aside");
     }
     let given = edge::Given::from_file(loaded, config);
-    edge::chassis::run(given, start, signals).map_err(Failure::new)?;
-    Ok(ExitCode::SUCCESS)
+    match edge::chassis::run(given, start, signals).map_err(Failure::new)? {
+        Ended::Told => Ok(ExitCode::SUCCESS),
+        Ended::Failed => Ok(ExitCode::from(GAVE_OUT)),
+    }
 }
+
+/// The exit code of a process that could not go on: whoever supervises it starts another. It is not
+/// 2, which says that another start would fail in the same way.
+const GAVE_OUT: u8 = 3;
 
 /// Has the process that serves with this table replaced.
 pub(super) fn upgrade(loaded: &routes::Loaded) -> Result<String, Failure> {

@@ -4,6 +4,7 @@
 //! drains it; SIGUSR2 starts a successor, and when that one serves, this process drains too. It
 //! ends as soon as it is drained, not after a fixed time. It must not know what is served.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,11 +34,20 @@ pub enum Start {
     Upgrade,
 }
 
+/// Why a process ends that has served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to, or another one has taken over.
+    Told,
+    /// It could not go on: something that it can't serve without has ended.
+    Failed,
+}
+
 /// Serves until the process is told to stop, or has given way to another one.
 ///
 /// # Errors
 /// [`StartError`] when it could not start.
-pub fn run(given: Given, start: Start, signals: SignalStreams) -> Result<(), StartError> {
+pub fn run(given: Given, start: Start, signals: SignalStreams) -> Result<Ended, StartError> {
     // Before anything is announced: whoever was told of us may send them.
     let stop = StopSignals::open()?;
     let SignalStreams { reload, reopen, upgrade } = signals;
@@ -60,9 +70,12 @@ pub fn run(given: Given, start: Start, signals: SignalStreams) -> Result<(), Sta
         failed,
     });
     let asked = Mutex::new(Some((stop, upgrade)));
-    server.run(RunArgs { shutdown_signal: Box::new(Signals { life, failure, asked }) });
+    let gave_out = Arc::new(AtomicBool::new(false));
+    let signals = Signals { life, failure, asked, gave_out: gave_out.clone() };
+    server.run(RunArgs { shutdown_signal: Box::new(signals) });
     let failure = lock(&outcome).take();
-    failure.map_or(Ok(()), Err)
+    let ended = if gave_out.load(Ordering::Acquire) { Ended::Failed } else { Ended::Told };
+    failure.map_or(Ok(ended), Err)
 }
 
 /// Asks the process that serves with this table's `run_dir` to start its successor.
@@ -200,6 +213,8 @@ impl EdgeService {
 struct Signals {
     life: Arc<Mutex<Option<Life>>>,
     failure: watch::Receiver<bool>,
+    /// Whether it could not go on.
+    gave_out: Arc<AtomicBool>,
     /// What [`Self::recv`] waits for; it is called once.
     asked: Mutex<Option<(StopSignals, Signal)>>,
 }
@@ -217,6 +232,7 @@ impl ShutdownSignalWatch for Signals {
         tokio::select! {
             () = stopped => {}
             () = self.succeeded(upgrade) => {}
+            () = self.failed() => self.gave_out.store(true, Ordering::Release),
             _ = failure.wait_for(|failed| *failed) => {}
         }
         // Workers serve a little before the start is over: then they are drained, too.
@@ -238,6 +254,17 @@ impl ShutdownSignalWatch for Signals {
 }
 
 impl Signals {
+    /// Waits until the gateway can't go on: a worker has ended.
+    async fn failed(&self) {
+        loop {
+            let hub = lock(&self.life).as_ref().map(|life| life.running.hub.clone());
+            match hub {
+                Some(hub) => return hub.failed().await,
+                None => tokio::time::sleep(START_LOOK).await,
+            }
+        }
+    }
+
     /// Gives a successor up that was started and does not serve yet: nobody would look after it.
     async fn leave_alone(&self) {
         let succession = lock(&self.life).as_ref().map(|life| life.succession.clone());

@@ -35,9 +35,10 @@ use self::shed::ShedLayer;
 use super::clients::ClientConfigs;
 use super::commons::{BankKey, Commons};
 use super::flights::{Flights, Receipt};
-use super::guests::Stay;
 use super::held::HeldTokens;
 use super::now;
+use super::progress::Progress;
+use super::stay::Stay;
 use crate::conversation::{Flight, Outcome};
 use crate::dialect::held::read_answer;
 use crate::dialect::{Held, Host, ProviderAnswer, ProviderRequest, Recipe};
@@ -53,6 +54,8 @@ use crate::snapshot::Route;
 pub(super) struct Fate {
     sent: Cell<bool>,
     gone: Cell<bool>,
+    /// The connection that it came on.
+    connection: Option<Rc<Progress>>,
     /// When its record was written.
     ended: Cell<Option<tokio::time::Instant>>,
     trail: Cell<Trail>,
@@ -61,6 +64,11 @@ pub(super) struct Fate {
 }
 
 impl Fate {
+    /// Of an exchange on this connection.
+    pub(super) fn on(connection: Rc<Progress>) -> Self {
+        Self { connection: Some(connection), ..Self::default() }
+    }
+
     /// The request is about to be handed to a connection.
     fn send(&self) {
         self.sent.set(true);
@@ -98,9 +106,15 @@ impl Fate {
         self.ended.get()
     }
 
-    /// Whether the caller left.
-    pub(super) fn is_gone(&self) -> bool {
+    /// Whether nobody takes the answer any more.
+    pub(super) fn is_left(&self) -> bool {
         self.gone.get()
+    }
+
+    /// Whether the caller left, or may have: it has ended its side of the connection. Its answer is
+    /// written then, and nobody knows whether it was read.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.get() || self.connection.as_ref().is_some_and(|it| it.is_half_closed())
     }
 }
 
@@ -211,7 +225,7 @@ impl Way<'_> {
     /// Whether this call may still go to a bank: one that none has seen, of a client that is out
     /// meanwhile, may not.
     fn check_stay(&self) -> Result<(), Fault> {
-        if self.stay.is_over() && !self.fate.is_sent() {
+        if self.stay.is_out() && !self.fate.is_sent() {
             return Err(Fault::CertificateEnded);
         }
         Ok(())

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::cut::Cut;
 use super::gateway::Link;
-use super::guard::Phase;
+use super::progress::Phase;
 use crate::deadline::later;
 use crate::routes::EdgeLimits;
 
@@ -117,8 +117,10 @@ impl Watch {
         // Whoever can't be told is not cut off between two requests that follow each other closely:
         // the next answer announces the close.
         let lull = if self.parting.is_zero() { self.quiet } else { Duration::ZERO };
-        let end =
-            later(since, self.idle).min(later(link.opened, self.age_max).max(later(since, lull)));
+        // Whoever has shown no certificate and never asked has the time of a head, not more.
+        let stranger = link.peer.fingerprint.is_none() && !link.progress.has_asked();
+        let idle = if stranger { self.idle.min(self.head) } else { self.idle };
+        let end = later(since, idle).min(later(link.opened, self.age_max).max(later(since, lull)));
         let quiet = self.leaving.map(|leaving| later(leaving.max(since), self.quiet));
         quiet.map_or(end, |quiet| end.min(quiet))
     }

@@ -3,10 +3,11 @@
 //! This file decides what a field's mere presence, name or size means. It must not know what a
 //! contract says of it.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request};
 
 use crate::contract::Operation;
 use crate::fault::Fault;
+use crate::framing::check_http2_head;
 use crate::routes::EdgeLimits;
 
 /// The name that corgate goes by in `Via`; see `dialect`.
@@ -26,7 +27,7 @@ impl Survey {
     /// that `framing` let in.
     ///
     /// # Errors
-    /// [`Fault::UriTooLong`], [`Fault::HeadTooLarge`].
+    /// [`Fault::UriTooLong`], [`Fault::HeadTooLarge`]; [`Fault::HttpMalformed`] over HTTP/2.
     pub(super) fn of(limits: &EdgeLimits, head: &request::Parts) -> Result<Self, Fault> {
         let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
         if target_bytes > limits.uri_bytes_max {
@@ -40,6 +41,9 @@ impl Survey {
         }
         if bytes > limits.head_bytes_max || head.headers.len() > limits.head_fields_max {
             return Err(Fault::HeadTooLarge);
+        }
+        if head.version == Version::HTTP_2 {
+            check_http2_head(head)?;
         }
         Ok(survey)
     }

@@ -154,11 +154,15 @@ impl Facts {
             body_bytes_max,
             connections_max,
             connections_per_address_max,
+            connections_per_certificate_max,
             handshakes_max,
+            handshakes_pending_max,
             h2_streams_max,
             h2_resets_max,
             h2_frames_max,
             h2_untaken_bytes_max,
+            buffered_bytes_max,
+            client_buffered_bytes_max,
         } = limits;
         for (key, time) in [
             ("handshake_timeout", handshake_timeout),
@@ -177,8 +181,12 @@ impl Facts {
             ("body_bytes_max", body_bytes_max),
             ("connections_max", connections_max),
             ("connections_per_address_max", connections_per_address_max),
+            ("connections_per_certificate_max", connections_per_certificate_max),
             ("handshakes_max", handshakes_max),
+            ("handshakes_pending_max", handshakes_pending_max),
             ("h2_untaken_bytes_max", h2_untaken_bytes_max),
+            ("buffered_bytes_max", buffered_bytes_max),
+            ("client_buffered_bytes_max", client_buffered_bytes_max),
         ] {
             self.show(&format!("limits.{key}"), size);
         }

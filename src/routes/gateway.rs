@@ -246,11 +246,15 @@ fn read_limits(section: &Reader<'_>) -> EdgeLimits {
         body_bytes_max: size("body_bytes_max"),
         connections_max: size("connections_max"),
         connections_per_address_max: size("connections_per_address_max"),
+        connections_per_certificate_max: size("connections_per_certificate_max"),
         handshakes_max: size("handshakes_max"),
+        handshakes_pending_max: size("handshakes_pending_max"),
         h2_streams_max: small("h2_streams_max"),
         h2_resets_max: small("h2_resets_max"),
         h2_frames_max: small("h2_frames_max"),
         h2_untaken_bytes_max: size("h2_untaken_bytes_max"),
+        buffered_bytes_max: size("buffered_bytes_max"),
+        client_buffered_bytes_max: size("client_buffered_bytes_max"),
     };
     if let Some(limits) = limits.filter(|_| read.uri_bytes_max > read.head_bytes_max) {
         let what = "`uri_bytes_max` is more than `head_bytes_max`, which holds it";

@@ -167,7 +167,21 @@ pub(in crate::routes) static LIMITS: Section = Section {
             1_000_000,
             "Open connections from one address.",
         ),
+        Row::count(
+            "connections_per_certificate_max",
+            Some(2_500),
+            1,
+            1_000_000,
+            "Open connections with one client certificate.",
+        ),
         Row::count("handshakes_max", Some(64), 1, 10_000, "TLS handshakes under way in a worker."),
+        Row::count(
+            "handshakes_pending_max",
+            Some(1_024),
+            1,
+            100_000,
+            "Connections in a worker whose handshake has not begun: silent ones, and who waits.",
+        ),
         Row::count("h2_streams_max", Some(100), 1, 10_000, "HTTP/2 streams open on a connection."),
         Row::count(
             "h2_resets_max",
@@ -189,6 +203,20 @@ pub(in crate::routes) static LIMITS: Section = Section {
             65_536,
             1_073_741_824,
             "Answers over HTTP/2 that wait for their client, of a connection; above 16 KiB each.",
+        ),
+        Row::bytes(
+            "buffered_bytes_max",
+            268_435_456,
+            1_048_576,
+            1_099_511_627_776,
+            "Requests under way and answers that wait, of all clients together.",
+        ),
+        Row::bytes(
+            "client_buffered_bytes_max",
+            67_108_864,
+            65_536,
+            1_099_511_627_776,
+            "The same of one client certificate, or of an address without one.",
         ),
     ],
 };

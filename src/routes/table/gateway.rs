@@ -148,8 +148,12 @@ pub struct EdgeLimits {
     pub connections_max: usize,
     /// Open connections from one address.
     pub connections_per_address_max: usize,
+    /// Open connections with one client certificate.
+    pub connections_per_certificate_max: usize,
     /// TLS handshakes under way in one worker.
     pub handshakes_max: usize,
+    /// Connections in one worker whose TLS handshake has not begun.
+    pub handshakes_pending_max: usize,
     /// HTTP/2 streams open at once on a connection.
     pub h2_streams_max: u32,
     /// HTTP/2 streams reset by the peer before their answer, over a connection's life.
@@ -158,6 +162,10 @@ pub struct EdgeLimits {
     pub h2_frames_max: u32,
     /// Bytes of large answers that a connection over HTTP/2 was given and has not taken.
     pub h2_untaken_bytes_max: usize,
+    /// Bytes of requests under way and of answers that wait, of all clients together.
+    pub buffered_bytes_max: usize,
+    /// The same of one client.
+    pub client_buffered_bytes_max: usize,
 }
 
 /// `[gateway.access_log]`.

@@ -112,6 +112,11 @@ impl Program {
         until("its end", || (!self.is_alive(process)).then_some(()));
     }
 
+    /// The exit code of the first one, once it has ended.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap()?.code()
+    }
+
     /// The process that serves: the last one that said so.
     pub(crate) fn serving(&self) -> u32 {
         self.starts().last().map(|start| start.process).unwrap()
