@@ -110,6 +110,18 @@ pub struct Flight {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FlightKey(HeldKey);
 
+impl FlightKey {
+    /// As it travels to another process.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        self.0.bytes()
+    }
+
+    /// As it came from another process.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(HeldKey::from_bytes(bytes))
+    }
+}
+
 impl Flight {
     /// The flight of a call, where the bank's refresh tokens are good once (DIALECTS 2.3). A code
     /// exchange is none: the same code twice is an attack, not a coincidence.

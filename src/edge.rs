@@ -29,8 +29,10 @@ mod hands;
 mod handshakes;
 mod held;
 mod hello;
+mod housekeeping;
 mod hub;
 mod journal;
+mod last_good;
 mod line_queue;
 mod local;
 mod meters;
@@ -64,10 +66,11 @@ use std::time::{Duration, Instant};
 
 use access_log::LogCounters;
 use estate::Estate;
-pub use given::Given;
+pub use given::{Given, load};
+use housekeeping::Housekeeping;
 use hub::Hub;
 pub use hub::Stage;
-use reload::ReloadThread;
+use reload::{ReloadThread, Texts};
 use sockets::Bound;
 use standing::Now;
 use tls::{EdgeSide, Shelf};
@@ -116,6 +119,8 @@ pub struct Running {
     log_thread: Option<JoinHandle<()>>,
     reload_thread: Option<ReloadThread>,
     journal: Option<journal::Kept>,
+    /// It ends with this.
+    _housekeeping: Housekeeping,
 }
 
 /// Starts a gateway in this process. Ports may be 0.
@@ -129,7 +134,7 @@ pub fn start(given: impl Into<Given>) -> Result<Running, StartError> {
 /// Starts a gateway that uses, and leaves, these sockets.
 fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> {
     let bound = Bound::bind(&given.table.gateway, &estate)?;
-    let Given { table, aside, config, names } = given;
+    let Given { table, aside, config, names, good, included, predecessor } = given;
     for switch in table.insecure_switches() {
         tracing::warn!("insecure: {switch}");
     }
@@ -145,18 +150,22 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
         }
     };
     let Bound { addresses, ears, admin, admin_address } = bound;
-    let journal = journal::open(&table.gateway)?;
+    let journal = journal::open(&table)?;
     let mut snapshot = Snapshot::build(table, None);
     if let Some(kept) = &journal {
         snapshot.memory = kept.memory.clone();
     }
     let hub = Arc::new(Hub::new(snapshot, tls, log, counters, names, ears.len()));
+    let _ = hub.commons.own.set(addresses.iter().copied().chain([admin_address]).collect());
+    if let Some(predecessor) = predecessor {
+        hub.flights.set_predecessor(predecessor);
+    }
     read_banks_tls(&hub, &shelf);
     stand(&hub, aside);
     let reload_thread = match &config {
         None => None,
         Some(config) => Some(
-            reload::spawn(hub.clone(), config)
+            reload::spawn(hub.clone(), config, Texts { good, included })
                 .map_err(|error| StartError::new("the reload thread can't start", error))?,
         ),
     };
@@ -167,6 +176,8 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
     }
     let admin_thread = admin::spawn(hub.clone(), admin)
         .map_err(|error| StartError::new("the admin listener can't start", error))?;
+    let housekeeping = housekeeping::spawn(&hub)
+        .map_err(|error| StartError::new("the housekeeping thread can't start", error))?;
     let process = std::process::id();
     let workers_count = workers.len();
     tracing::info!(process, ?addresses, admin = %admin_address, workers = workers_count, "serving");
@@ -180,6 +191,7 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
         log_thread,
         reload_thread,
         journal,
+        _housekeeping: housekeeping,
     })
 }
 

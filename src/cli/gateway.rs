@@ -15,11 +15,17 @@ pub(super) use edge::Running;
 
 /// Loads a routing table.
 pub(super) fn load(config: &Path) -> Result<routes::Loaded, Failure> {
-    let unusable = |report| {
-        let report = show(&report);
-        Failure::new(format_args!("{} can't be used\n\n{report}", config.display()))
-    };
-    routes::load(config, &routes::SystemSources).map_err(unusable)
+    routes::load(config, &routes::SystemSources).map_err(|report| unusable(config, &report))
+}
+
+/// Loads what a new process would serve: with the last good entries of files that are broken.
+pub(super) fn load_to_run(config: &Path) -> Result<routes::Loaded, Failure> {
+    edge::load(config).map_err(|report| unusable(config, &report))
+}
+
+fn unusable(config: &Path, report: &routes::Report) -> Failure {
+    let report = show(report);
+    Failure::new(format_args!("{} can't be used\n\n{report}", config.display()))
 }
 
 /// A report, for standard error: in colour where people read it.
@@ -32,9 +38,11 @@ pub(super) fn show(report: &routes::Report) -> String {
 pub(super) fn serve(config: &Path, start: edge::chassis::Start) -> Result<ExitCode, Failure> {
     // Before the table is read: that may take a while.
     let signals = edge::signals::SignalStreams::open().map_err(Failure::new)?;
-    let loaded = load(config)?;
+    let loaded = load_to_run(config)?;
     for file in &loaded.quarantined {
-        tracing::error!(file = %file.file.display(), errors = file.report.errors(), "set aside");
+        let (name, errors) = (file.file.display(), file.report.errors());
+        let kept = loaded.kept_of(&file.file).join(" ");
+        tracing::error!(file = %name, errors, kept, "set aside; what was good of it is served on");
     }
     let given = edge::Given::from_file(loaded, config);
     match edge::chassis::run(given, start, signals).map_err(Failure::new)? {

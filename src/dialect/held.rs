@@ -35,6 +35,16 @@ impl HeldKey {
         }
         Self(digest.finalize().into())
     }
+
+    /// As it travels to another process.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// As it came from another process.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 /// How to come by a held token.

@@ -105,7 +105,7 @@ struct Life {
 }
 
 impl Life {
-    fn begin(given: Given, start: Start) -> Result<Self, StartError> {
+    fn begin(mut given: Given, start: Start) -> Result<Self, StartError> {
         let place = run_dir(&given.table.gateway)?;
         let before = match (start, &place) {
             (Start::Alone, _) => None,
@@ -113,6 +113,9 @@ impl Life {
             (Start::Upgrade, Some(place)) => Successor::ask(place)?,
         };
         let (successor, inherited) = before.unzip();
+        if successor.is_some() {
+            given.predecessor = place.as_ref().and_then(RunDir::latest_flights_socket);
+        }
         if start == Start::Upgrade && successor.is_none() {
             tracing::warn!("no process serves with this `run_dir`: nothing is taken over");
         }
@@ -127,7 +130,8 @@ impl Life {
             running.share_sockets(false);
         }
         // From here on nothing may fail: there may be nobody else who serves.
-        let succession = Succession::new(estate, place, running.hub.handed_over.clone());
+        let (handed_over, flights) = (running.hub.handed_over.clone(), running.hub.flights.clone());
+        let succession = Succession::new(estate, place, handed_over, flights);
         let can_upgrade = listening.is_some();
         if let Some(Err(error)) = listening.map(|listening| succession.listen(listening)) {
             tracing::error!(%error, "this process can't be upgraded: the upgrade socket failed");

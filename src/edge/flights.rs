@@ -5,12 +5,18 @@
 //! got. Whoever asks something else about the same token is refused. It must not know what an
 //! exchange is about.
 
+mod message;
 mod owed;
+mod predecessor;
 mod shelf;
+mod successor;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_upgrade;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +26,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub(super) use self::owed::Owed;
+use self::predecessor::{Predecessor, Said};
 use self::shelf::{Shelf, Slip, wiped};
+pub(super) use self::successor::FlightsServer;
 use crate::conversation::{Flight, FlightKey, Outcome};
 use crate::deadline::later;
 use crate::fault::Fault;
@@ -39,6 +47,7 @@ struct Book {
     flights: DashMap<FlightKey, Flying>,
     shelf: Mutex<Shelf>,
     number: AtomicU64,
+    predecessor: Predecessor,
 }
 
 /// An exchange under way, or its outcome.
@@ -109,7 +118,7 @@ impl Flights {
                 Role::Differs => return ((Err(Fault::RefreshDiffers), Trail::default()), None),
                 Role::Leads(number, tell) => {
                     let mut landing = Landing { flights: self, key, number, keep: false };
-                    let outcome = exchange.await;
+                    let outcome = self.lead(&flight, replay, exchange).await;
                     let kept = self.keep(&flight, number, replay, &outcome);
                     landing.keep = kept.is_some();
                     let receipt = kept.as_ref().and_then(|_| receipt(number));
@@ -126,6 +135,31 @@ impl Flights {
                 }
             }
         }
+    }
+
+    /// Goes, unless the process before this one has gone already.
+    async fn lead(
+        &self,
+        flight: &Flight,
+        replay: Duration,
+        exchange: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        if !self.0.predecessor.is_there() {
+            return exchange.await;
+        }
+        match self.0.predecessor.ask(flight, replay).await {
+            Said::Outcome(outcome) => *outcome,
+            Said::Go(lease) => {
+                let outcome = exchange.await;
+                lease.tell(&outcome).await;
+                outcome
+            }
+        }
+    }
+
+    /// From now on the process before this one is asked, at that socket, until it is gone.
+    pub(super) fn set_predecessor(&self, socket: PathBuf) {
+        self.0.predecessor.set(socket);
     }
 
     /// Forgets outcomes whose time is over. Somebody has to call it now and then.

@@ -118,6 +118,9 @@ impl Fate {
     }
 }
 
+/// Most banks that are swept at once.
+const SWEPT_MAX: usize = 2_000;
+
 /// A request on its way through the stack.
 #[derive(Debug)]
 struct Outbound {
@@ -147,6 +150,8 @@ pub(super) struct Forwarder {
     worker: usize,
     /// The keys are the table's own, so a fast hash is safe for them.
     banks: RefCell<HashMap<BankKey, Rc<Bank>, foldhash::fast::RandomState>>,
+    /// Those of them that this round of sweeping has not come to.
+    unswept: RefCell<Vec<BankKey>>,
     looks: Looks,
     /// Held by each task that drives a connection, too.
     driving: Rc<()>,
@@ -169,7 +174,8 @@ impl Forwarder {
         worker: usize,
     ) -> Self {
         let (banks, looks, driving) = (RefCell::default(), Looks::default(), Rc::new(()));
-        Self { configs, tokens, flights, commons, worker, banks, looks, driving }
+        let unswept = RefCell::default();
+        Self { configs, tokens, flights, commons, worker, banks, unswept, looks, driving }
     }
 
     fn bank(&self, route: &Arc<Route>, host: Host) -> Rc<Bank> {
@@ -206,18 +212,25 @@ impl Forwarder {
     }
 
     /// Closes what was idle too long or leads to where a name does not any more, and forgets banks
-    /// that `is_current` no longer knows.
+    /// that `is_current` no longer knows. Where there are many, one call does a part of them, and
+    /// the next one goes on: the worker's calls wait for it.
     pub(super) fn sweep(&self, is_current: impl Fn(&Arc<Route>) -> bool) {
-        self.banks.borrow_mut().retain(|key, bank| {
+        let mut banks = self.banks.borrow_mut();
+        let mut unswept = self.unswept.borrow_mut();
+        if unswept.is_empty() {
+            unswept.extend(banks.keys().copied());
+        }
+        let rest = unswept.len().saturating_sub(SWEPT_MAX);
+        for key in unswept.drain(rest..) {
+            let Some(bank) = banks.get(&key) else { continue };
             if !bank.pool.is_empty() {
                 bank.pool.sweep(|endpoint, address| bank.dialer.leads_right(endpoint, address));
             }
-            let current = is_current(&bank.route);
-            if !current {
-                self.commons.forget(*key);
+            if !is_current(&bank.route) {
+                self.commons.forget(key);
+                banks.remove(&key);
             }
-            current
-        });
+        }
     }
 }
 

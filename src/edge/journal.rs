@@ -10,6 +10,7 @@ mod folder;
 mod tests;
 mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -20,7 +21,7 @@ use self::folder::Folder;
 use self::writer::{Message, Writer};
 use super::{StartError, now};
 use crate::dialect::told::{Journal, Memory, Record};
-use crate::routes::Gateway;
+use crate::routes::{RouteTable, Target, UnknownTokens};
 
 /// Most changes that wait for the disk.
 const WAITING_MAX: usize = 16_384;
@@ -54,12 +55,29 @@ impl Journal for Queue {
     }
 }
 
-/// Reads what is kept in the table's `state_dir`, and keeps it on; nothing without one.
+/// Reads what is kept in the table's `state_dir`, and keeps it on; nothing without one. A folder
+/// that can't be used stops no start, unless a bank's unknown tokens are refused: then all that
+/// are good would be unknown.
 ///
 /// # Errors
-/// [`StartError`] where the folder can't be used.
-pub(super) fn open(gateway: &Gateway) -> Result<Option<Kept>, StartError> {
-    let Some(place) = &gateway.state_dir else { return Ok(None) };
+/// [`StartError`] where the folder can't be used, and has to be.
+pub(super) fn open(table: &RouteTable) -> Result<Option<Kept>, StartError> {
+    let Some(place) = &table.gateway.state_dir else { return Ok(None) };
+    let refuses = |target: &Arc<Target>| {
+        target.translation.unknown_tokens == UnknownTokens::Refuse
+            && target.dialect.registers_the_hub()
+    };
+    match keep(place) {
+        Ok(kept) => Ok(Some(kept)),
+        Err(error) if table.targets.values().any(refuses) => Err(error),
+        Err(error) => {
+            tracing::error!(%error, "what is known of tokens is in memory only");
+            Ok(None)
+        }
+    }
+}
+
+fn keep(place: &Path) -> Result<Kept, StartError> {
     let folder = Folder::open(place)?;
     let failed =
         |error| StartError::new(format!("`state_dir` {} can't be used", place.display()), error);
@@ -73,7 +91,7 @@ pub(super) fn open(gateway: &Gateway) -> Result<Option<Kept>, StartError> {
     let thread = std::thread::Builder::new().name("journal".to_owned());
     let thread = thread.spawn(move || writer.run(&messages)).map_err(failed)?;
     tracing::info!(tokens = memory.len(), "what was remembered of tokens is taken over");
-    Ok(Some(Kept { memory, sender, thread }))
+    Ok(Kept { memory, sender, thread })
 }
 
 impl Kept {

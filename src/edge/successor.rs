@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 
 use super::estate::Estate;
+use super::flights::{Flights, FlightsServer};
 use super::handover::{
     LEAVING, Line, Listening, READY, SPAWN, STARTUP_MAX, TAKE, TAKEN, WORD_MAX, YOURS,
 };
@@ -50,11 +51,20 @@ struct Shared {
     stopping: AtomicBool,
     /// The successor that was started and has not taken over yet.
     child: Mutex<Option<u32>>,
+    /// The refreshes that a successor asks about.
+    flights: Flights,
+    /// Who answers it, from the hand-over to the end.
+    flights_server: Mutex<Option<FlightsServer>>,
 }
 
 impl Succession {
     /// `shared` is told whether the sockets are also somebody else's.
-    pub(super) fn new(estate: Arc<Estate>, place: Option<RunDir>, shared: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        estate: Arc<Estate>,
+        place: Option<RunDir>,
+        shared: Arc<AtomicBool>,
+        flights: Flights,
+    ) -> Self {
         let (taken, _) = watch::channel(None);
         let (taking, starting, deciding, stopping, child) = Default::default();
         Self(Arc::new(Shared {
@@ -67,6 +77,8 @@ impl Succession {
             deciding,
             stopping,
             child,
+            flights,
+            flights_server: Mutex::default(),
         }))
     }
 
@@ -126,6 +138,8 @@ impl Succession {
             Ok(sockets) => sockets,
             Err(why) => return line.refuse(&why),
         };
+        // Before it can serve anybody: a refresh may come to either of us from then on.
+        let server = self.answer_about_flights();
         let ready = until_ready(line, &sockets);
         drop(sockets);
         let deciding = lock(&self.0.deciding);
@@ -140,8 +154,19 @@ impl Succession {
                 return;
             }
         };
+        *self.0.flights_server.lock().unwrap_or_else(PoisonError::into_inner) = server;
         tracing::info!(process, "another process has taken over");
         self.0.taken.send_replace(Some(process));
+    }
+
+    /// Lets a successor ask which refreshes are under way here.
+    fn answer_about_flights(&self) -> Option<FlightsServer> {
+        let path = self.0.place.as_ref()?.new_flights_socket();
+        FlightsServer::start(self.0.flights.clone(), path)
+            .inspect_err(|error| {
+                tracing::warn!(%error, "a successor can't ask about refreshes");
+            })
+            .ok()
     }
 
     /// Offers to leave. Once the new process has taken us at our word, there is no way back.
@@ -232,6 +257,8 @@ impl Succession {
         if let Some(child) = child.and_then(Pid::from_raw) {
             let _ = kill_process(child, Signal::KILL);
         }
+        // Whoever waits there for an exchange that has ended is told.
+        drop(self.0.flights_server.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     fn wait_for(&self, child: &mut Child) -> Result<u32, String> {
@@ -295,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_successor_that_takes_over_in_the_last_moment_is_not_killed() {
-        let succession = Succession::new(Arc::default(), None, Arc::default());
+        let succession = Succession::new(Arc::default(), None, Arc::default(), Flights::default());
         let (mut child, other) = (sleeper(), succession.clone());
         let deciding = lock(&succession.0.deciding);
         let waiting = std::thread::spawn(move || {
@@ -315,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_successor_that_does_not_get_to_serve_is_ended() {
-        let succession = Succession::new(Arc::default(), None, Arc::default());
+        let succession = Succession::new(Arc::default(), None, Arc::default(), Flights::default());
         let mut child = sleeper();
         let outcome = succession.give_up(&mut child, "too late".to_owned());
         assert_eq!(outcome, Err("too late".to_owned()));

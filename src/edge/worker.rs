@@ -30,8 +30,6 @@ use super::supervised::Supervised;
 
 /// How often a worker flushes its lines and sweeps its idle connections.
 const TICK: Duration = Duration::from_millis(200);
-/// One worker drops full buckets of client-target limits once in about so many ticks (a minute).
-const FORGET_TICKS: u32 = 300;
 /// How long accepting rests when the process has no descriptors left: no spin, no lost listener.
 const ACCEPT_REST: Duration = Duration::from_millis(20);
 /// How long a listener that closes waits for handshakes of TCP that have begun, and a worker for
@@ -191,19 +189,9 @@ impl Worker {
         self.log.flush();
         self.make_way();
         let snapshot = self.hub.snapshot.load();
-        if self.number == 0 {
-            self.forwarder.look_around(&snapshot.probed, unix_seconds());
-        }
+        self.forwarder.look_around(&snapshot.probed, unix_seconds());
         if self.number == 0 {
             self.hub.flights.sweep();
-        }
-        if self.number == 0 && fastrand::u32(..FORGET_TICKS) == 0 {
-            self.hub.commons.book.forget_unused();
-            snapshot
-                .callers
-                .iter()
-                .filter_map(|caller| caller.target_gate.as_ref())
-                .for_each(|gate| gate.forget_idle());
         }
         self.forwarder.sweep(|route| {
             let current = snapshot.route(route.target.id.as_str());

@@ -23,6 +23,9 @@ use crate::ids::TargetId;
 /// Most mounted contracts.
 const APIS_MAX: usize = 64;
 
+/// Longest document of a contract, in bytes.
+const DOCUMENT_BYTES_MAX: u64 = 16 * 1_048_576;
+
 /// Reads every `[[api]]`. What it returns counts only where no error was reported.
 pub(super) fn read_all(
     root: &Reader<'_>,
@@ -151,7 +154,7 @@ fn read_contract(
     let hash = |document: &str| Sha256::digest(document.as_bytes()).into();
     let (result, document) = if matches!(extension, Some("yaml" | "yml" | "json")) {
         let path = section.page.directory().join(name.value);
-        match section.page.sources.read(&path) {
+        match section.page.sources.read(&path, DOCUMENT_BYTES_MAX) {
             Ok(document) => (compile.compile(name.value, &document), hash(&document)),
             Err(error) => {
                 let what = format!("the contract `{shown}` can't be read: {error}");

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::page::Wrong;
 use super::reader::shorten;
+use super::shown::misleads;
 use super::table::Watch;
 use crate::fault::Name;
 
@@ -176,10 +177,11 @@ pub(super) fn parse_host_name(text: &str) -> Result<String, Wrong> {
         .right("a name without a port: `corgate.internal`"))
 }
 
-/// A name for people: 1 to 100 characters without control characters.
+/// A name for people: 1 to 100 characters without control characters, and without those that no
+/// one sees but that change how what stands around them is shown.
 pub(super) fn parse_name(text: &str) -> Result<Name, Wrong> {
     let length = text.chars().count();
-    if (1..=NAME_CHARS_MAX).contains(&length) && !text.chars().any(char::is_control) {
+    if (1..=NAME_CHARS_MAX).contains(&length) && !text.chars().any(misleads) {
         return Ok(Arc::from(text));
     }
     Err(Wrong::new("this is no name")

@@ -134,7 +134,15 @@ impl Dialer {
         address: SocketAddr,
         place: Place,
     ) -> Result<Dialled, Fault> {
+        // Whatever the table allows: the hub's own call to its admin listener is nobody's wish.
+        if self.commons.is_own(address, None) {
+            return Err(Fault::AddressForbidden);
+        }
         let socket = TcpStream::connect(address).await.map_err(|_| Fault::ConnectFailed)?;
+        let local = socket.local_addr().ok().map(|local| local.ip());
+        if self.commons.is_own(address, local) {
+            return Err(Fault::AddressForbidden);
+        }
         socket.set_nodelay(true).map_err(|_| Fault::ConnectFailed)?;
         let Place { endpoint, named: address } = place;
         let single = |wire| Ok(Dialled::Single(Single { wire, endpoint, address }));

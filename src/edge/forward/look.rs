@@ -20,55 +20,109 @@ use crate::fault::Fault;
 use crate::routes::{Probe, TargetStatus};
 use crate::snapshot::Route;
 
-/// What is known of the banks that are looked at, by their routes' numbers.
+/// Most banks that one tick considers: where there are more, it takes several ticks to get round.
+const CONSIDERED_MAX: usize = 2_000;
+/// Most looks that one tick begins; the next tick goes on with the rest.
+const BEGUN_MAX: usize = 16;
+
+/// What a worker knows of the banks that it looks at.
 #[derive(Debug, Default)]
-pub(super) struct Looks(RefCell<HashMap<u64, Seen>>);
+pub(super) struct Looks(RefCell<Rounds>);
+
+/// Where the worker is among all banks. Its calls wait for each tick, so a tick does its share and
+/// no more, however many banks there are.
+#[derive(Debug, Default)]
+struct Rounds {
+    /// By their routes' numbers.
+    seen: HashMap<u64, Seen>,
+    /// The place in the list where the next tick begins.
+    next: usize,
+    /// Counts the rounds: who was not seen in one is not in the table any more.
+    round: u64,
+    /// How many were seen in this one.
+    count: usize,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     calls: u64,
     called_at: Instant,
     looked_at: Instant,
+    round: u64,
 }
 
 impl Forwarder {
-    /// Looks at every bank that is due. One worker does it for all.
+    /// Looks at the banks that are due, among those that are this worker's to look at: each bank
+    /// is one worker's.
     pub(in crate::edge) fn look_around(&self, probed: &[Arc<Route>], unix_seconds: i64) {
-        let mut seen = self.looks.0.borrow_mut();
-        if seen.len() > probed.len() {
-            // Some belong to entries that are gone.
-            seen.retain(|number, _| probed.iter().any(|route| route.number == *number));
-        }
-        for route in probed {
+        let mut rounds = self.looks.0.borrow_mut();
+        let mut begun = 0;
+        for _ in 0..probed.len().min(CONSIDERED_MAX) {
+            let Some(route) = probed.get(rounds.next) else {
+                rounds.end_round();
+                continue;
+            };
+            rounds.next += 1;
             let Some(probe) = &route.target.probe else { continue };
-            if !is_due(&mut seen, route, probe, unix_seconds) {
+            if !self.commons.is_share_of(self.worker, route.number)
+                || !rounds.is_due(route, probe, unix_seconds)
+            {
                 continue;
             }
-            let mut hosts = vec![self.bank(route, Host::Main)];
-            if !route.target.auth_upstream.is_empty() {
-                hosts.push(self.bank(route, Host::Auth));
+            self.begin_look(route, probe);
+            begun += 1;
+            if begun == BEGUN_MAX {
+                break;
             }
-            let (route, path) = (route.clone(), probe.path.clone());
-            tokio::task::spawn_local(async move {
-                for bank in hosts {
-                    // The path is one of the bank itself, not of its authorization server.
-                    let path = path.clone().filter(|_| bank.host == Host::Main);
-                    look_at(&route, &bank, path).await;
-                }
-            });
         }
+        if rounds.next >= probed.len() {
+            rounds.end_round();
+        }
+    }
+
+    fn begin_look(&self, route: &Arc<Route>, probe: &Probe) {
+        let mut hosts = vec![self.bank(route, Host::Main)];
+        if !route.target.auth_upstream.is_empty() {
+            hosts.push(self.bank(route, Host::Auth));
+        }
+        let (route, path) = (route.clone(), probe.path.clone());
+        tokio::task::spawn_local(async move {
+            for bank in hosts {
+                // The path is one of the bank itself, not of its authorization server.
+                let path = path.clone().filter(|_| bank.host == Host::Main);
+                look_at(&route, &bank, path).await;
+            }
+        });
     }
 }
 
-fn is_due(seen: &mut HashMap<u64, Seen>, route: &Route, probe: &Probe, unix_seconds: i64) -> bool {
-    let now = now();
+impl Rounds {
+    /// The next tick begins at the list's head. Forgets whom this round did not see.
+    fn end_round(&mut self) {
+        let round = self.round;
+        if self.seen.len() > self.count {
+            self.seen.retain(|_, seen| seen.round == round);
+        }
+        (self.next, self.round, self.count) = (0, round.wrapping_add(1), 0);
+    }
+
+    fn is_due(&mut self, route: &Route, probe: &Probe, unix_seconds: i64) -> bool {
+        let (now, round) = (now(), self.round);
+        let calls = route.tally.calls.load(Ordering::Relaxed);
+        let seen = self.seen.entry(route.number).or_insert_with(|| {
+            // All that are loaded together are not looked at together.
+            let ago = probe.after.mul_f64(fastrand::f64());
+            let looked_at = now.checked_sub(ago).unwrap_or(now);
+            Seen { calls, called_at: looked_at, looked_at, round }
+        });
+        seen.round = round;
+        self.count += 1;
+        is_due(seen, route, probe, unix_seconds, now)
+    }
+}
+
+fn is_due(seen: &mut Seen, route: &Route, probe: &Probe, unix_seconds: i64, now: Instant) -> bool {
     let calls = route.tally.calls.load(Ordering::Relaxed);
-    let seen = seen.entry(route.number).or_insert_with(|| {
-        // All that are loaded together are not looked at together.
-        let ago = probe.after.mul_f64(fastrand::f64());
-        let looked_at = now.checked_sub(ago).unwrap_or(now);
-        Seen { calls, called_at: looked_at, looked_at }
-    });
     if calls != seen.calls {
         (seen.calls, seen.called_at) = (calls, now);
     }

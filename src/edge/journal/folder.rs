@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::dialect::told::KEY_BYTES;
 use crate::edge::StartError;
-use crate::edge::run_dir::make_private;
+use crate::edge::run_dir::open_private;
 
 const KEY: &str = "tokens.key";
 const START: &str = "tokens-";
@@ -26,7 +26,7 @@ pub(super) struct Folder(PathBuf);
 
 impl Folder {
     pub(super) fn open(place: &Path) -> Result<Self, StartError> {
-        make_private("state_dir", place)?;
+        open_private(place, "state_dir")?;
         Ok(Self(place.to_owned()))
     }
 

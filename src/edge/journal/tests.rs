@@ -10,14 +10,20 @@ use crate::routes::{MemorySources, load};
 
 const BANK: &str = "IIDX00001";
 
-fn kept(place: &Path) -> Kept {
+/// A table with this folder, and a bank of which this is said.
+fn table(place: &Path, lines: &str) -> RouteTable {
     let text = format!(
         "[gateway]\ninsecure_plain_listen = '127.0.0.1:0'\ninsecure_header_identity = true\n\
-         state_dir = {place:?}\n[[api]]\ncontract = 'blink-fi'\n"
+         state_dir = {place:?}\n[[api]]\ncontract = 'blink-fi'\n[[target]]\nid = 'T'\n\
+         upstream = 'https://t.example'\ndialect = 'oauth2'\n{lines}\n[target.oauth2]\n\
+         authentication = 'none'\nclient_id = 'hub'\n"
     );
     let sources = MemorySources::default().file("routes.toml", &text);
-    let table = load("routes.toml".as_ref(), &sources).unwrap().table;
-    open(&table.gateway).unwrap().unwrap()
+    load("routes.toml".as_ref(), &sources).unwrap().table
+}
+
+fn kept(place: &Path) -> Kept {
+    open(&table(place, "")).unwrap().unwrap()
 }
 
 fn tell(kept: &Kept, client: &str, number: usize) {
@@ -122,20 +128,16 @@ fn two_processes_at_once_learn_from_each_other_and_lose_nothing() {
 }
 
 #[test]
-fn a_key_that_is_cut_short_or_a_folder_that_is_open_is_told_at_the_start() {
+fn a_folder_that_cannot_be_used_stops_a_start_only_where_it_would_end_consents() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("state");
     kept(&place).stop();
-    let gateway = |place: &Path| {
-        let text = format!(
-            "[gateway]\ninsecure_plain_listen = '127.0.0.1:0'\ninsecure_header_identity = true\n\
-             state_dir = {place:?}\n[[api]]\ncontract = 'blink-fi'\n"
-        );
-        let sources = MemorySources::default().file("routes.toml", &text);
-        open(&load("routes.toml".as_ref(), &sources).unwrap().table.gateway).unwrap_err()
+    let refuses = |place: &Path| {
+        assert!(open(&table(place, "")).unwrap().is_none());
+        open(&table(place, "unknown_tokens = 'refuse'")).unwrap_err().to_string()
     };
     fs::write(place.join("tokens.key"), b"short").unwrap();
-    assert!(gateway(&place).to_string().contains("tokens.key is too short"));
+    assert!(refuses(&place).contains("tokens.key is too short"));
     fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
-    assert!(gateway(&place).to_string().contains("`state_dir`"));
+    assert!(refuses(&place).contains("`state_dir`"));
 }

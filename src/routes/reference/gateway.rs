@@ -13,13 +13,58 @@ pub(in crate::routes) static ROOT: Section = Section {
             "include",
             "list of file names, `*` in the last part",
             "[]",
-            "Files of targets, relative to this file. A broken one is set aside; the rest loads.",
+            "Files of targets, relative to this file, each of at most 1 MiB. A broken one is set \
+             aside; the rest loads.",
         ),
+        Row::table("included", "", "What included files may do beyond their own entries."),
         Row::table("gateway", "required", "The process: listeners, TLS, limits."),
         Row::table("api", "required", "The contracts that are served."),
         Row::table("client", "", "Who may call."),
         Row::table("target_defaults", "", "What a target may leave out."),
         Row::table("target", "", "The banks."),
+    ],
+};
+
+pub(in crate::routes) static INCLUDED: Section = Section {
+    name: "included",
+    heading: "[[included]]",
+    meaning: "What an included file may do beyond its own entries; nothing of it where none fits. \
+              Of several that fit a file, the first holds. `{stem}` stands for the file's name \
+              without what is behind its last dot, so that each bank has what is its own.",
+    rows: &[
+        Row::other(
+            "files",
+            "list of file names with `*`, without folders",
+            "",
+            "Which files; all, if left out.",
+        ),
+        Row::other(
+            "env_prefix",
+            "text, such as `BANK_{stem}_`",
+            "",
+            "`${env:NAME}` may name variables that begin so; none, if left out.",
+        ),
+        Row::other(
+            "folder",
+            "folder name, such as `secrets/{stem}`",
+            "",
+            "`${file:path}` and the files of `tls` may name files in it, and are named from there; \
+             none, if left out. A link out of it is refused.",
+        ),
+        Row::other(
+            "ids",
+            "list of target ids with `*` and `{stem}`",
+            "",
+            "Which ids its targets may have; any that is free, if left out.",
+        ),
+        Row::flag("allow_private_addresses", "Its targets may allow private addresses."),
+        Row::flag("insecure_plain_upstream", "Its targets may allow `http://`."),
+        Row::flag(
+            "wide_limits",
+            "Beyond what `[target_defaults]` say: more than 1024 calls at once, 60 s in all, 256 \
+             idle connections or 8 MiB of answer, and looks more often than every 5 s.",
+        ),
+        Row::count("targets_max", Some(1_000), 1, 100_000, "Targets in one file."),
     ],
 };
 
@@ -79,7 +124,8 @@ pub(in crate::routes) static GATEWAY: Section = Section {
             "folder name",
             "",
             "A private folder for what has to live longer than the process, made if it is not \
-             there: whose a token is. In memory only, if left out.",
+             there: whose a token is, and each included file as it was when it was good. If left \
+             out, the first is in memory only, and the files are in `state` in `run_dir`.",
         ),
         Row::other(
             "watch",

@@ -38,13 +38,27 @@ pub struct Gateway {
     pub drain_quiet: Duration,
     /// The private folder of the upgrade socket; without it there is no upgrade.
     pub run_dir: Option<PathBuf>,
-    /// The private folder of what has to live longer than the process; without it, nothing does.
+    /// The private folder of what has to live longer than the process. Without it, whose a token is
+    /// does not; the last good files of banks are then within `run_dir`.
     pub state_dir: Option<PathBuf>,
     /// How changed files are found out.
     pub watch: Watch,
 }
 
 impl Gateway {
+    /// Every address that it listens on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let listen = self.listen.iter().map(|listen| listen.address);
+        listen.chain([self.admin.address]).collect()
+    }
+
+    /// The private folder where a bank's file is kept as it was when it was good; none without
+    /// `state_dir` and `run_dir`.
+    pub fn state_dir(&self) -> Option<PathBuf> {
+        let within = || self.run_dir.as_ref().map(|folder| folder.join("state"));
+        self.state_dir.clone().or_else(within)
+    }
+
     /// What a running process makes of this one: its sockets, threads and log stay as they are in
     /// `running`, and so does what would mean something else on those sockets.
     #[must_use]
