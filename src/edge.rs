@@ -150,11 +150,7 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
         }
     };
     let Bound { addresses, ears, admin, admin_address } = bound;
-    let journal = journal::open(&table)?;
-    let mut snapshot = Snapshot::build(table, None);
-    if let Some(kept) = &journal {
-        snapshot.memory = kept.memory.clone();
-    }
+    let (snapshot, journal) = journal::open(Snapshot::build(table, None))?;
     let hub = Arc::new(Hub::new(snapshot, tls, log, counters, names, ears.len()));
     let _ = hub.commons.own.set(addresses.iter().copied().chain([admin_address]).collect());
     if let Some(predecessor) = predecessor {

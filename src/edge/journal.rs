@@ -21,7 +21,8 @@ use self::folder::Folder;
 use self::writer::{Message, Writer};
 use super::{StartError, now};
 use crate::dialect::told::{Journal, Memory, Record};
-use crate::routes::{RouteTable, Target, UnknownTokens};
+use crate::routes::{Target, UnknownTokens};
+use crate::snapshot::Snapshot;
 
 /// Most changes that wait for the disk.
 const WAITING_MAX: usize = 16_384;
@@ -31,7 +32,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// A memory whose changes are written down.
 #[derive(Debug)]
 pub(super) struct Kept {
-    pub(super) memory: Arc<Memory>,
+    memory: Arc<Memory>,
     sender: SyncSender<Message>,
     thread: JoinHandle<()>,
 }
@@ -61,18 +62,19 @@ impl Journal for Queue {
 ///
 /// # Errors
 /// [`StartError`] where the folder can't be used, and has to be.
-pub(super) fn open(table: &RouteTable) -> Result<Option<Kept>, StartError> {
-    let Some(place) = &table.gateway.state_dir else { return Ok(None) };
+pub(super) fn open(snapshot: Snapshot) -> Result<(Snapshot, Option<Kept>), StartError> {
+    let table = &snapshot.table;
+    let Some(place) = &table.gateway.state_dir else { return Ok((snapshot, None)) };
     let refuses = |target: &Arc<Target>| {
         target.translation.unknown_tokens == UnknownTokens::Refuse
             && target.dialect.registers_the_hub()
     };
     match keep(place) {
-        Ok(kept) => Ok(Some(kept)),
+        Ok(kept) => Ok((Snapshot { memory: kept.memory.clone(), ..snapshot }, Some(kept))),
         Err(error) if table.targets.values().any(refuses) => Err(error),
         Err(error) => {
             tracing::error!(%error, "what is known of tokens is in memory only");
-            Ok(None)
+            Ok((snapshot, None))
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::routes::{MemorySources, load};
 const BANK: &str = "IIDX00001";
 
 /// A table with this folder, and a bank of which this is said.
-fn table(place: &Path, lines: &str) -> RouteTable {
+fn table(place: &Path, lines: &str) -> Snapshot {
     let text = format!(
         "[gateway]\ninsecure_plain_listen = '127.0.0.1:0'\ninsecure_header_identity = true\n\
          state_dir = {place:?}\n[[api]]\ncontract = 'blink-fi'\n[[target]]\nid = 'T'\n\
@@ -19,11 +19,11 @@ fn table(place: &Path, lines: &str) -> RouteTable {
          authentication = 'none'\nclient_id = 'hub'\n"
     );
     let sources = MemorySources::default().file("routes.toml", &text);
-    load("routes.toml".as_ref(), &sources).unwrap().table
+    Snapshot::build(load("routes.toml".as_ref(), &sources).unwrap().table, None)
 }
 
 fn kept(place: &Path) -> Kept {
-    open(&table(place, "")).unwrap().unwrap()
+    open(table(place, "")).unwrap().1.unwrap()
 }
 
 fn tell(kept: &Kept, client: &str, number: usize) {
@@ -133,8 +133,8 @@ fn a_folder_that_cannot_be_used_stops_a_start_only_where_it_would_end_consents()
     let place = folder.path().join("state");
     kept(&place).stop();
     let refuses = |place: &Path| {
-        assert!(open(&table(place, "")).unwrap().is_none());
-        open(&table(place, "unknown_tokens = 'refuse'")).unwrap_err().to_string()
+        assert!(open(table(place, "")).unwrap().1.is_none());
+        open(table(place, "unknown_tokens = 'refuse'")).unwrap_err().to_string()
     };
     fs::write(place.join("tokens.key"), b"short").unwrap();
     assert!(refuses(&place).contains("tokens.key is too short"));
