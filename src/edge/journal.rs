@@ -62,7 +62,7 @@ impl Journal for Queue {
 ///
 /// # Errors
 /// [`StartError`] where the folder can't be used, and has to be.
-pub(super) fn open(snapshot: Snapshot) -> Result<(Snapshot, Option<Kept>), StartError> {
+pub(super) fn open(mut snapshot: Snapshot) -> Result<(Snapshot, Option<Kept>), StartError> {
     let table = &snapshot.table;
     let Some(place) = &table.gateway.state_dir else { return Ok((snapshot, None)) };
     let refuses = |target: &Arc<Target>| {
@@ -70,8 +70,11 @@ pub(super) fn open(snapshot: Snapshot) -> Result<(Snapshot, Option<Kept>), Start
             && target.dialect.registers_the_hub()
     };
     match keep(place) {
-        Ok(kept) => Ok((Snapshot { memory: kept.memory.clone(), ..snapshot }, Some(kept))),
-        Err(error) if table.targets.values().any(refuses) => Err(error),
+        Ok(kept) => {
+            snapshot.memory = kept.memory.clone();
+            Ok((snapshot, Some(kept)))
+        }
+        Err(error) if snapshot.table.targets.values().any(refuses) => Err(error),
         Err(error) => {
             tracing::error!(%error, "what is known of tokens is in memory only");
             Ok((snapshot, None))
