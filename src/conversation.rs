@@ -72,14 +72,15 @@ async fn converse<B: Banks, E: Entropy>(
             Some(recipe) => Some(Box::pin(setting.banks.held(permit, route, recipe)).await?),
         };
         let mut turn = dialect::open(asked, held.as_ref())?;
-        for number in 0..TURNS_MAX {
-            let request = match turn {
+        for _ in 0..TURNS_MAX {
+            let (step, request) = match turn {
                 Turn::Done(heard) => return Ok(heard),
-                Turn::Ask(request) => request,
+                Turn::Ask(request) => (0, request),
+                Turn::Then(step, request) => (step, request),
             };
             let (answer, way) = setting.banks.forward(permit, route, request).await;
             trail = way;
-            turn = dialect::hear(asked, held.as_ref(), number, answer?).inspect_err(|fault| {
+            turn = dialect::hear(asked, held.as_ref(), step, answer?).inspect_err(|fault| {
                 if let (Fault::CredentialsRejected, Some(held)) = (fault, &held) {
                     setting.banks.evict(held);
                 }
@@ -87,7 +88,7 @@ async fn converse<B: Banks, E: Entropy>(
         }
         match turn {
             Turn::Done(heard) => Ok(heard),
-            Turn::Ask(_) => Err(Fault::Internal("a conversation without an end")),
+            Turn::Ask(_) | Turn::Then(..) => Err(Fault::Internal("a conversation without an end")),
         }
     };
     let heard = heard.await;

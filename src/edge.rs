@@ -35,6 +35,7 @@ mod journal;
 mod last_good;
 mod line_queue;
 mod local;
+mod local_failure;
 mod meters;
 mod metrics;
 pub mod names;

@@ -9,7 +9,8 @@ use serde_json::Value;
 use sha2::Digest as _;
 use zeroize::Zeroizing;
 
-use super::{ProviderAnswer, ProviderRequest};
+use super::reply::members::without_mark;
+use super::{ProviderAnswer, ProviderRequest, coding};
 use crate::fault::{Fault, Name};
 
 /// Longest a held token is kept when its answer does not say how long it lives.
@@ -19,6 +20,11 @@ const LIFE_MAX: Duration = Duration::from_secs(86_400);
 /// A held token is replaced so long before its end, or a tenth of its life if that is shorter:
 /// it must still be good when the bank reads it.
 const MARGIN_MAX: Duration = Duration::from_secs(30);
+
+/// Longest held token, in bytes: it travels in a field or a body of each call.
+const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Longest answer with one, once it is decoded.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What names a held token: a hash over the target, the credentials and whom it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -115,10 +121,14 @@ pub fn read_answer(
         429 | 503 => return Err(Fault::ProviderBusy(None)),
         _ => return Err(Fault::ResponseMalformed("held token status")),
     }
-    let json: Value = serde_json::from_slice(&answer.body)
+    let answer = coding::decoded(answer.clone(), ANSWER_BYTES_MAX)?;
+    let json: Value = serde_json::from_slice(without_mark(&answer.body))
         .map_err(|_| Fault::ResponseMalformed("held token answer"))?;
     let token = json.pointer(token_pointer).and_then(Value::as_str);
     let token = token.ok_or(Fault::ResponseMalformed("held token missing"))?;
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Fault::ResponseMalformed("held token too long"));
+    }
     let life = json.pointer(expires_pointer).and_then(seconds_of).map(Duration::from_secs);
     let life = life.unwrap_or(default_life).min(LIFE_MAX);
     let held = Held { key: Some(key), token: Zeroizing::new(token.to_owned()) };

@@ -178,7 +178,14 @@ fn read_contract(
         (compile.compile(name.value, document), hash(document))
     };
     match result {
-        Ok(contract) => Some((Arc::new(contract), document)),
+        Ok(contract) => {
+            for note in &contract.notes {
+                let what =
+                    format!("the contract `{shown}` at `{}`: {}", note.pointer, note.message);
+                section.page.warn(name.span, Wrong::new(what));
+            }
+            Some((Arc::new(contract), document))
+        }
         Err(errors) => {
             for error in errors {
                 // The compiler's own text says what would be right.

@@ -49,7 +49,8 @@ pub(super) fn no_operations(name: &str, document: &str) -> Result<Contract, Vec<
     let name: Arc<str> = Arc::from(name);
     let version = Arc::from("1");
     let title = Arc::clone(&name);
-    Ok(Contract { title, version, name, operations: Vec::new(), native: None })
+    let (operations, notes) = (Vec::new(), Vec::new());
+    Ok(Contract { title, version, name, operations, native: None, notes })
 }
 
 /// Loads a text as the operator's file.

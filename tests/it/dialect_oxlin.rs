@@ -84,6 +84,7 @@ over_both! {
             "token_type": "bearer",
             "expires_in": 3600,
             "refresh_token": json["refresh_token"],
+            "id_token": "simulated.id.token",
         }));
         let second = json["refresh_token"].as_str().unwrap();
         assert_ne!(second, first);

@@ -118,6 +118,16 @@ impl Wire {
         !came && (!look || !hears(self.socket()))
     }
 
+    /// Whether the bank of a fresh connection said something, or ended it, before it was asked.
+    /// What is half of a record is a session ticket on its way.
+    pub(super) fn has_spoken(&mut self) -> bool {
+        let cx = &mut Context::from_waker(Waker::noop());
+        match &mut self.stream {
+            Stream::Plain(socket) => hears(socket),
+            Stream::Tls(tls) => tls.poll_read(cx, &mut self.buffer).is_ready(),
+        }
+    }
+
     /// Says that no more will come, before it is closed in good order (RFC 8446 section 6.1): else
     /// a bank can't tell the end from a cut. It waits for nothing; what was not taken of a request
     /// stays behind.

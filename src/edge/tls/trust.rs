@@ -18,8 +18,11 @@ use super::{Shelf, TlsError, of_file, provider};
 use crate::ids::Fingerprint;
 use crate::routes::{ClientAuth, EdgeTls};
 
-/// Most certificates whose check is remembered; beyond them, all are forgotten once.
+/// Most certificates whose check is remembered.
 const CHECKED_MAX: usize = 10_000;
+/// So many of them are forgotten where there is no room for one more: a part, whose checks are made
+/// anew one by one, and not all in one moment.
+const FORGOTTEN_AT_ONCE: usize = 64;
 
 /// Why a connection that was good has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +135,11 @@ impl Trust {
         }
         let until = self.holds_until(chain, now);
         if self.checked.len() >= CHECKED_MAX {
-            self.checked.clear();
+            let some: Vec<_> =
+                self.checked.iter().take(FORGOTTEN_AT_ONCE).map(|it| *it.key()).collect();
+            for fingerprint in some {
+                self.checked.remove(&fingerprint);
+            }
         }
         self.checked.insert(*fingerprint, until);
         until

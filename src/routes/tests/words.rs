@@ -144,6 +144,28 @@ CAPABILITIES
 }
 
 #[test]
+fn a_contract_that_declares_what_the_hub_writes_is_a_warning() {
+    let document = "
+openapi: 3.1.0
+info: {title: Own, version: '1'}
+x-corgate-native: true
+paths:
+  /a:
+    get:
+      operationId: a
+      parameters: [{name: X-Forwarded-For, in: header, schema: {type: string}}]
+      responses: {'200': {description: good}}
+";
+    let api = "[[api]]\ncontract = 'own.yaml'\nbase_path = '/own'\ntarget = 'A'\n";
+    let text = format!("{GATEWAY}{api}{}", target("A", ""));
+    let world = MemorySources::default().file("routes.toml", &text);
+    let world = world.file("own.yaml", document);
+    let loaded = crate::routes::load(std::path::Path::new("routes.toml"), &world).unwrap();
+    let warnings = loaded.warnings.to_string();
+    assert!(warnings.contains("sends no such field"), "{warnings}");
+}
+
+#[test]
 fn a_name_is_shown_as_it_is_written() {
     for good in ["Bank", "Banque Générale", "銀行", "بنك", "A & B (2)"] {
         assert_eq!(grammar::parse_name(good).as_deref(), Ok(good));
