@@ -76,6 +76,11 @@ pub(super) fn show(report: &routes::Report) -> String {
     report.render(if people { routes::Colour::Always } else { routes::Colour::Never })
 }
 
+/// What a start would find in the files that a table names.
+pub(super) fn check(loaded: &routes::Loaded) -> edge::Checked {
+    edge::check(&loaded.table)
+}
+
 /// Runs the gateway as the process, until a signal ends it.
 pub(super) fn serve(config: &Path, start: edge::chassis::Start) -> Result<ExitCode, Failure> {
     // Before the table is read: that may take a while.
