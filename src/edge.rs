@@ -121,7 +121,7 @@ pub struct Running {
     admin_thread: Option<admin::AdminThread>,
     log_thread: Option<JoinHandle<()>>,
     reload_thread: Option<ReloadThread>,
-    journal: Option<journal::Kept>,
+    _journal: Option<journal::Kept>,
     /// It ends with this.
     _housekeeping: Housekeeping,
 }
@@ -189,7 +189,7 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
         admin_thread: Some(admin_thread),
         log_thread,
         reload_thread,
-        journal,
+        _journal: journal,
         _housekeeping: housekeeping,
     })
 }
@@ -341,9 +341,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         if !self.workers.is_empty() {
             self.drain();
-        }
-        if let Some(journal) = self.journal.take() {
-            journal.stop();
         }
         self.finish_log();
     }

@@ -34,7 +34,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Kept {
     memory: Arc<Memory>,
     sender: SyncSender<Message>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// The queue to the thread that writes.
@@ -96,21 +96,22 @@ fn keep(place: &Path) -> Result<Kept, StartError> {
     let thread = std::thread::Builder::new().name("journal".to_owned());
     let thread = thread.spawn(move || writer.run(&messages)).map_err(failed)?;
     tracing::info!(tokens = memory.len(), "what was remembered of tokens is taken over");
-    Ok(Kept { memory, sender, thread })
+    Ok(Kept { memory, sender, thread: Some(thread) })
 }
 
-impl Kept {
+impl Drop for Kept {
     /// Writes the last changes. The workers are gone.
-    pub(super) fn stop(self) {
+    fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
         let end = now() + STOP_PATIENCE;
-        while !self.thread.is_finished() && now() < end {
+        while !thread.is_finished() && now() < end {
             let _ = self.sender.try_send(Message::Stop);
             std::thread::sleep(Duration::from_millis(1));
         }
-        if !self.thread.is_finished() {
+        if !thread.is_finished() {
             // A file system that hangs must not hold up the end.
             tracing::error!("the journal of tokens is not written to its end; it is left behind");
-        } else if self.thread.join().is_err() {
+        } else if thread.join().is_err() {
             tracing::error!("the journal's thread panicked");
         }
     }

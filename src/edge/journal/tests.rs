@@ -60,7 +60,7 @@ fn what_one_process_was_told_the_next_one_knows_and_no_file_says_it() {
     first.memory.forget_name(BANK, "C1", "secret-rt-2", now());
     let begun = first.memory.begun();
     assert!(begun > 0);
-    first.stop();
+    drop(first);
     let next = kept(&place);
     assert_eq!(owner(&next, "C1", 1), Owner::Own);
     assert_eq!(owner(&next, "C2", 1), Owner::Another);
@@ -76,7 +76,7 @@ fn what_one_process_was_told_the_next_one_knows_and_no_file_says_it() {
         assert!(!bytes.windows(6).any(|bytes| bytes == b"secret"), "{:?}", entry.path());
     }
     assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o700);
-    next.stop();
+    drop(next);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_torn_end_and_a_broken_record_cost_no_other_record() {
     for number in 0..20 {
         tell(&first, "C1", number);
     }
-    first.stop();
+    drop(first);
     let journal = journals(&place).remove(0);
     let mut bytes = fs::read(&journal).unwrap();
     assert_eq!(bytes.len() % 64, 0);
@@ -98,7 +98,7 @@ fn a_torn_end_and_a_broken_record_cost_no_other_record() {
     let next = kept(&place);
     let known = (0..20).filter(|number| owner(&next, "C1", *number) == Owner::Own).count();
     assert!(known >= 19, "{known}");
-    next.stop();
+    drop(next);
 }
 
 #[test]
@@ -115,23 +115,23 @@ fn two_processes_at_once_learn_from_each_other_and_lose_nothing() {
     until("what was told before", || owner(&new, "C1", 1) == Owner::Own);
     assert_eq!(journals(&place).len(), 2, "each has its own");
     tell(&old, "C1", 4);
-    old.stop();
+    drop(old);
     until("what the old one was told last", || owner(&new, "C1", 4) == Owner::Own);
     tell(&new, "C1", 5);
-    new.stop();
+    drop(new);
     let last = kept(&place);
     for number in 1..=5 {
         assert_eq!(owner(&last, "C1", number), Owner::Own, "{number}");
     }
     assert_eq!(journals(&place).len(), 1);
-    last.stop();
+    drop(last);
 }
 
 #[test]
 fn a_folder_that_cannot_be_used_stops_a_start_only_where_it_would_end_consents() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("state");
-    kept(&place).stop();
+    drop(kept(&place));
     let refuses = |place: &Path| {
         assert!(open(table(place, "")).unwrap().1.is_none());
         open(table(place, "unknown_tokens = 'refuse'")).unwrap_err().to_string()
