@@ -15,7 +15,7 @@ use crate::ids::ClientKey;
 use crate::routes;
 
 /// A client whose last call began longer ago says nothing about now.
-const LATELY: Duration = Duration::from_secs(60);
+const LATELY: Duration = Duration::from_secs(10);
 /// So many clients are remembered; of more, those that called last.
 const CLIENTS_MAX: usize = 64;
 
@@ -175,8 +175,7 @@ impl State {
 
     /// Those whose last call says something about now.
     fn lately(&self, now: Instant) -> impl Iterator<Item = &Standing> {
-        let recent = move |at: Instant| now.saturating_duration_since(at) < LATELY;
-        self.clients.iter().filter(move |standing| recent(standing.last))
+        self.clients.iter().filter(move |standing| standing.is_of_late(now))
     }
 
     /// Whether this client is one of those whose calls failed. A look is not.
@@ -190,6 +189,12 @@ impl State {
         let all_fail = self.lately(now).all(|standing| standing.failures > 0);
         let failures = self.lately(now).map(|standing| standing.failures);
         all_fail && failures.fold(self.unreached, u32::saturating_add) >= failures_max
+    }
+}
+
+impl Standing {
+    fn is_of_late(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) < LATELY
     }
 }
 
@@ -239,6 +244,8 @@ impl Watched {
         if open {
             let way = unreached || failure == Failure::Way;
             state.gate = Gate::Open { until: later(now, rule.open_for), way };
+            // Who failed before that has nothing to do with it, and may try.
+            state.clients.retain(|standing| standing.is_of_late(now));
         }
         state
             .lately(now)

@@ -156,27 +156,23 @@ impl Echoes {
 }
 
 /// The ids that one worker sent to one bank lately. Others look in, and nobody waits.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SentIds {
-    hashes: Box<[AtomicU64; SENT_MAX]>,
+    /// Made with the first.
+    hashes: OnceLock<Box<[AtomicU64; SENT_MAX]>>,
     next: AtomicUsize,
 }
 
-/// More than a worker has calls at one bank at once, as a rule.
-const SENT_MAX: usize = 128;
-
-impl Default for SentIds {
-    fn default() -> Self {
-        let hashes = Box::new([const { AtomicU64::new(0) }; SENT_MAX]);
-        Self { hashes, next: AtomicUsize::new(0) }
-    }
-}
+/// More than a worker has calls at one bank at once, as a rule; each connection knows its own
+/// besides.
+const SENT_MAX: usize = 32;
 
 impl SentIds {
     /// This id is sent. Only its own worker says so.
     pub fn note(&self, id: IdHash) {
         let next = self.next.load(Ordering::Relaxed);
-        if let Some(slot) = self.hashes.get(next % SENT_MAX) {
+        let hashes = self.hashes.get_or_init(Box::default);
+        if let Some(slot) = hashes.get(next % SENT_MAX) {
             slot.store(id.0, Ordering::Relaxed);
         }
         self.next.store(next.wrapping_add(1), Ordering::Relaxed);
@@ -184,7 +180,8 @@ impl SentIds {
 
     /// Whether an id was sent lately.
     pub fn contains(&self, id: IdHash) -> bool {
-        self.hashes.iter().any(|sent| sent.load(Ordering::Relaxed) == id.0)
+        let is = |sent: &AtomicU64| sent.load(Ordering::Relaxed) == id.0;
+        self.hashes.get().is_some_and(|hashes| hashes.iter().any(is))
     }
 }
 

@@ -112,6 +112,16 @@ fn who_called_long_ago_says_nothing_about_now() {
 }
 
 #[test]
+fn who_failed_long_before_it_opened_may_try() {
+    let (breaker, now) = (breaker(), Instant::now());
+    fail(&breaker, now, 2, 1);
+    fail(&breaker, now + LATELY, 1, 2);
+    assert!(breaker.admit(now + LATELY, client(1)).is_err());
+    succeed(&breaker, now + LATELY, 2);
+    assert_eq!(breaker.position(now + LATELY), Position::Closed);
+}
+
+#[test]
 fn a_client_whose_calls_did_not_fail_is_let_through_and_closes_it() {
     let (breaker, now) = (breaker(), Instant::now());
     fail(&breaker, now, 1, 2);

@@ -144,9 +144,8 @@ impl Line {
             Box::pin(self.dialer.dial(endpoint, fate)).await.map_err(Unsent::Untouched)?;
         fate.note(|trail| trail.reused = false);
         let Dialled::Single(mut single) = dialled else { return Err(WRONG_HTTP) };
-        if single.wire.has_spoken() {
-            // What comes before the request is no answer to it.
-            return Err(Unsent::Untouched(Fault::ResponseMalformed("an answer to nothing")));
+        if let Some(fault) = single.wire.unfit() {
+            return Err(Unsent::Untouched(fault));
         }
         self.over_single(single, request, fate, now()).await
     }

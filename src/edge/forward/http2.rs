@@ -5,6 +5,7 @@
 //! free, the call is told so. It must not know what a request means.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -20,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::frame_limited::FrameLimited;
 use super::{Fate, Unsent};
 use crate::dialect::ProviderAnswer;
+use crate::echoes::IdHash;
 use crate::fault::Fault;
 use crate::framing::answer::{ANSWER_HEAD_BYTES_MAX, INTERIM_MAX};
 use crate::framing::content_length;
@@ -49,8 +51,13 @@ pub(super) struct Condition {
     is_leaving: Cell<bool>,
     is_flooding: Cell<bool>,
     is_over: Cell<bool>,
+    /// The ids of the calls that it carried last.
+    sent: RefCell<VecDeque<IdHash>>,
     waiting: RefCell<Option<Waker>>,
 }
+
+/// So many ids of a connection's calls are kept: more than it carries at once, as a rule.
+const SENT_ON_ONE: usize = 128;
 
 /// A call that is on a connection; it counts until this is dropped.
 struct Call(Rc<Condition>);
@@ -165,6 +172,20 @@ impl Shared {
     /// Whether a call was sent on it.
     pub(super) fn is_used(&self) -> bool {
         self.condition.is_used.get()
+    }
+
+    /// It carries a call under this id.
+    pub(super) fn note_sent(&self, id: IdHash) {
+        let mut sent = self.condition.sent.borrow_mut();
+        if sent.len() == SENT_ON_ONE {
+            sent.pop_front();
+        }
+        sent.push_back(id);
+    }
+
+    /// Whether it carried a call under this id lately.
+    pub(super) fn has_sent(&self, id: IdHash) -> bool {
+        self.condition.sent.borrow().contains(&id)
     }
 
     /// Whether both are the same connection.

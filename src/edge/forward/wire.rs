@@ -118,13 +118,19 @@ impl Wire {
         !came && (!look || !hears(self.socket()))
     }
 
-    /// Whether the bank of a fresh connection said something, or ended it, before it was asked.
-    /// What is half of a record is a session ticket on its way.
-    pub(super) fn has_spoken(&mut self) -> bool {
+    /// What is wrong with a fresh connection on which nothing was asked yet: the bank has spoken,
+    /// or ended it. What is half of a record is a session ticket on its way.
+    pub(super) fn unfit(&mut self) -> Option<Fault> {
         let cx = &mut Context::from_waker(Waker::noop());
-        match &mut self.stream {
-            Stream::Plain(socket) => hears(socket),
-            Stream::Tls(tls) => tls.poll_read(cx, &mut self.buffer).is_ready(),
+        let read = match &mut self.stream {
+            Stream::Plain(socket) => SockRef::from(&*socket).peek(&mut [MaybeUninit::uninit()]),
+            Stream::Tls(tls) => blocking(tls.poll_read(cx, &mut self.buffer)),
+        };
+        match read {
+            // What comes before the request is no answer to it.
+            Ok(1..) => Some(Fault::ResponseMalformed("an answer to nothing")),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Ok(0) | Err(_) => Some(Fault::ConnectionLost),
         }
     }
 

@@ -97,6 +97,7 @@ impl Line {
         let http = self.in_http2(request, endpoint).map_err(Unsent::Lost)?;
         if let Some(id) = request.headers.get(&X_CORRELATION_ID).and_then(IdHash::of) {
             self.pool.note_sent(id);
+            shared.note_sent(id);
         }
         let Timeouts { first_byte, .. } = self.route.target.timeouts;
         let end = later(started, first_byte);
@@ -107,7 +108,7 @@ impl Line {
         match sent {
             Ok(answer) => {
                 let habit = self.habit(request, endpoint);
-                let sent = |id| self.pool.was_sent(id);
+                let sent = |id| shared.has_sent(id) || self.pool.was_sent(id);
                 let echo = self.echo((request, endpoint), &answer, used_before, sent);
                 // A stream is bound to its call: an answer without an id is nobody else's.
                 let habit = if echo == Echo::Missing { Habit::NONE } else { habit };
