@@ -21,6 +21,7 @@ mod request;
 pub mod told;
 
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 pub use self::held::{Held, Recipe};
@@ -167,7 +168,7 @@ const VIA_US: HeaderValue = HeaderValue::from_static("1.1 corgate");
 
 /// A server's nonce for DPoP proofs (RFC 9449 section 8). The hub carries no proof to a bank, but a
 /// bank's word about them is not lost on the way.
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+static DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// Longest nonce that is passed on.
 const NONCE_BYTES_MAX: usize = 512;
 
@@ -210,19 +211,33 @@ pub fn hear(
     step: u8,
     answer: ProviderAnswer,
 ) -> Result<Turn, Fault> {
+    let is_rare = |name: &HeaderName| *name == CONTENT_ENCODING || *name == DPOP_NONCE;
+    if !answer.headers.iter().any(|(name, _)| is_rare(name)) {
+        return hear_plain(asked, held, step, answer);
+    }
     let answer = coding::decoded(answer, asked.target.response_bytes_max)?;
     let nonce = answer.headers.get(&DPOP_NONCE).filter(|nonce| is_nonce(nonce)).cloned();
-    let mut turn = match &asked.target.dialect {
+    let mut turn = hear_plain(asked, held, step, answer)?;
+    if let (Turn::Done(heard), Some(nonce)) = (&mut turn, nonce) {
+        heard.answer.headers.insert(DPOP_NONCE.clone(), nonce);
+    }
+    Ok(turn)
+}
+
+/// Hears an answer that has no coding (any more), and of which every dialect makes its own.
+fn hear_plain(
+    asked: &Asked<'_>,
+    held: Option<&Held>,
+    step: u8,
+    answer: ProviderAnswer,
+) -> Result<Turn, Fault> {
+    match &asked.target.dialect {
         Dialect::Blink => blink::hear(asked, answer),
         Dialect::OAuth2(settings) => oauth2::hear(asked, settings, &answer),
         Dialect::Flinks(settings) => flinks::hear(asked, settings, step, &answer),
         Dialect::Konsentus(_) => konsentus::hear(asked, held, &answer),
         Dialect::Oxlin(settings) => oxlin::hear(asked, settings, &answer),
-    }?;
-    if let (Turn::Done(heard), Some(nonce)) = (&mut turn, nonce) {
-        heard.answer.headers.insert(DPOP_NONCE, nonce);
     }
-    Ok(turn)
 }
 
 /// `nonce = 1*NQCHAR` (RFC 9449 section 8.1).

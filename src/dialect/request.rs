@@ -132,7 +132,7 @@ pub(super) fn presented_bearer<'a>(asked: &Asked<'a>) -> Result<&'a str, Fault> 
 /// # Errors
 /// What its language has no word for: its entry says that it has no such call.
 pub(super) fn path<'a>(asked: &Asked<'a>) -> Result<&'a Name, Fault> {
-    asked.target.paths.of(asked.call).ok_or(match asked.call {
+    asked.target.paths.of(asked.call).ok_or_else(|| match asked.call {
         Call::Token => Fault::GrantNotSpoken("target issues no tokens"),
         Call::Revoke => Fault::RevokeNotSpoken,
         Call::Username => Fault::UsernameNotSpoken,
