@@ -115,20 +115,18 @@ pub struct ProviderAnswer {
 /// What a dialect does next.
 #[derive(Debug)]
 pub enum Turn {
-    /// Ask the bank.
-    Ask(ProviderRequest),
-    /// Ask the bank, and be told this number with its answer: what it answers means something else
-    /// by what was said before.
-    Then(u8, ProviderRequest),
+    /// Ask the bank, and be told this step with its answer: what it answers may mean something else
+    /// by what was said before. The first is 0.
+    Ask(u8, ProviderRequest),
     /// Give the client this answer.
     Done(Heard),
 }
 
 impl Turn {
-    /// The same question under a number.
+    /// The same question in a later step.
     fn then(self, step: u8) -> Self {
         match self {
-            Self::Ask(request) | Self::Then(_, request) => Self::Then(step, request),
+            Self::Ask(_, request) => Self::Ask(step, request),
             done @ Self::Done(_) => done,
         }
     }
@@ -201,7 +199,7 @@ pub fn open(asked: &Asked<'_>, held: Option<&Held>) -> Result<Turn, Fault> {
     }
 }
 
-/// Hears the answer to the first request (`step` is 0 then), or to the one of that step.
+/// Hears the answer to the request of a step.
 ///
 /// # Errors
 /// A provider fault when the answer is none that may be passed on.

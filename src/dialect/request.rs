@@ -165,7 +165,7 @@ fn push_encoded(encoded: &mut String, text: &str) {
 }
 
 fn ask(method: Method, path: &Name, headers: Fields, body: Bytes) -> Turn {
-    Turn::Ask(ProviderRequest { host: Host::Main, method, path: path.clone(), headers, body })
+    Turn::Ask(0, ProviderRequest { host: Host::Main, method, path: path.clone(), headers, body })
 }
 
 #[cfg(test)]
