@@ -10,6 +10,7 @@ mod asked;
 mod body;
 mod buffered;
 pub mod chassis;
+mod checked;
 mod clients;
 mod clock;
 mod commons;
@@ -34,6 +35,7 @@ mod hub;
 mod last_good;
 mod line_queue;
 mod local;
+mod local_failure;
 mod meters;
 mod metrics;
 pub mod names;
@@ -64,6 +66,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use access_log::LogCounters;
+pub use checked::{Checked, check};
 use estate::Estate;
 pub use given::{Given, load};
 use housekeeping::Housekeeping;
@@ -192,6 +195,7 @@ fn edge_tls(table: &RouteTable, shelf: &Shelf) -> Result<Option<Arc<EdgeSide>>, 
     let Some(tls) = &table.gateway.tls else { return Ok(None) };
     let side = EdgeSide::build(tls, shelf, None, None)
         .map_err(|error| StartError::new("the edge's TLS can't be set up", error))?;
+    side.tell(None);
     Ok(Some(side))
 }
 

@@ -163,7 +163,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
     record.caller = Some(caller);
 
     // admit: the client's own limit, before anything else is looked at
-    let admitted = admit_client(caller.gate.as_deref())?;
+    let admitted = admit_client(caller.key, caller.gate.as_deref())?;
     if let Some(rules) = operation.native() {
         let call =
             native::Call { api, operation, rules, caller, admitted, below, correlation, survey };

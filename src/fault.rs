@@ -194,8 +194,12 @@ pub enum Fault {
     // --- the way to the bank (CONTRACT 4.6) ---
     /// The breaker for this target is open; carries `Retry-After`.
     BreakerOpen(Duration),
-    /// All places for calls to this target are taken.
-    TargetBusy,
+    /// All places for calls to this target are taken, or this client's share of them; the text
+    /// says which, for the log.
+    TargetBusy(&'static str),
+    /// The hub itself could not open a socket: it has no descriptor, port or memory left, or may
+    /// not.
+    LocalFailure,
     /// The client's requests and answers under way have too many bytes.
     ClientBusy,
     /// Those of all clients have.
@@ -216,6 +220,9 @@ pub enum Fault {
     ConnectTimeout,
     /// TLS failed, or the bank's certificate is not acceptable.
     TlsFailed,
+    /// The bank says that it did not process the request (RFC 9113 section 8.7), or has no stream
+    /// free for it: it may be sent again.
+    RequestRefused,
     /// The connection was lost after bytes of the request were written.
     ConnectionLost,
     /// No answer, or not all of it, in time.
@@ -334,7 +341,8 @@ impl Fault {
             Self::RedirectUntrusted => ("redirect_untrusted", 400, InvalidRequest, Client),
             Self::Several(_) => ("several_wrong", 400, InvalidRequest, Client),
             Self::BreakerOpen(_) => ("breaker_open", 503, TemporarilyUnavailable, Provider),
-            Self::TargetBusy => ("target_busy", 503, TemporarilyUnavailable, Platform),
+            Self::TargetBusy(_) => ("target_busy", 503, TemporarilyUnavailable, Platform),
+            Self::LocalFailure => ("local_failure", 503, TemporarilyUnavailable, Platform),
             Self::ClientBusy => ("client_busy", 503, TemporarilyUnavailable, Client),
             Self::HubBusy => ("hub_busy", 503, TemporarilyUnavailable, Platform),
             Self::Draining => ("draining", 503, TemporarilyUnavailable, Platform),
@@ -345,6 +353,7 @@ impl Fault {
             Self::ConnectFailed => ("connect_failed", 502, ServerError, Provider),
             Self::ConnectTimeout => ("connect_timeout", 504, ServerError, Provider),
             Self::TlsFailed => ("tls_failed", 502, ServerError, Provider),
+            Self::RequestRefused => ("request_refused", 503, TemporarilyUnavailable, Provider),
             Self::ConnectionLost => ("connection_lost", 502, ServerError, Provider),
             Self::ResponseTimeout => ("response_timeout", 504, ServerError, Provider),
             Self::ResponseMalformed(_) => ("response_malformed", 502, ServerError, Provider),
@@ -402,7 +411,9 @@ impl Fault {
             Self::TargetSuspended => "target is not available to clients",
             Self::TargetMaintenance(_)
             | Self::BreakerOpen(_)
-            | Self::TargetBusy
+            | Self::TargetBusy(_)
+            | Self::LocalFailure
+            | Self::RequestRefused
             | Self::ProviderBusy(_) => "target is temporarily unavailable",
             Self::AuthorizationRefused(_) => {
                 "client authentication by Authorization header is not supported"
@@ -467,6 +478,7 @@ impl Fault {
             | Self::FormMalformed(text)
             | Self::JsonMalformed(text)
             | Self::Internal(text)
+            | Self::TargetBusy(text)
             | Self::ResponseMalformed(text) => Some(text),
             Self::HeaderMissing(name)
             | Self::HeaderMalformed(name, _)
@@ -484,7 +496,9 @@ impl Fault {
     pub const fn proxy_status(&self) -> Option<&'static str> {
         Some(match self {
             Self::BreakerOpen(_) => "destination_unavailable",
-            Self::TargetBusy => "connection_limit_reached",
+            Self::TargetBusy(_) => "connection_limit_reached",
+            Self::LocalFailure => "proxy_internal_error",
+            Self::RequestRefused => "destination_unavailable",
             Self::PathUnconfigured => "proxy_configuration_error",
             Self::Internal(_) => "proxy_internal_error",
             Self::DnsFailed => "dns_error",
@@ -526,7 +540,9 @@ impl Fault {
             Self::RateLimited(limited) => Some(limited.wait),
             Self::TargetMaintenance(wait) | Self::BreakerOpen(wait) => Some(*wait),
             Self::ProviderBusy(Some(wait)) => Some(*wait),
-            Self::TargetBusy
+            Self::TargetBusy(_)
+            | Self::LocalFailure
+            | Self::RequestRefused
             | Self::ClientBusy
             | Self::HubBusy
             | Self::Draining
@@ -566,11 +582,20 @@ impl Fault {
                 | Self::ConnectFailed
                 | Self::ConnectTimeout
                 | Self::TlsFailed
+                | Self::RequestRefused
                 | Self::ConnectionLost
                 | Self::ResponseTimeout
                 | Self::ResponseMalformed(_)
                 | Self::ResponseTooLarge
                 | Self::ResponseTruncated
+        )
+    }
+
+    /// Whether there was no way to the bank, so that it concerns whoever calls.
+    pub const fn is_of_the_way(&self) -> bool {
+        matches!(
+            self,
+            Self::DnsFailed | Self::ConnectFailed | Self::ConnectTimeout | Self::TlsFailed
         )
     }
 }
@@ -641,7 +666,9 @@ mod tests {
             Fault::RedirectUntrusted,
             Fault::Several(Arc::new([Fault::QueryRefused])),
             Fault::BreakerOpen(wait),
-            Fault::TargetBusy,
+            Fault::TargetBusy("x"),
+            Fault::LocalFailure,
+            Fault::RequestRefused,
             Fault::ClientBusy,
             Fault::HubBusy,
             Fault::Draining,

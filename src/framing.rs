@@ -244,7 +244,7 @@ const METHOD_BYTES_MAX: usize = 32;
 const LENGTH_DIGITS_MAX: usize = 18;
 
 /// The value of a `Content-Length`: digits and nothing else.
-fn content_length(value: &[u8]) -> Option<u64> {
+pub fn content_length(value: &[u8]) -> Option<u64> {
     let digits = value.trim_ascii();
     let shaped =
         (1..=LENGTH_DIGITS_MAX).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);

@@ -13,6 +13,7 @@ use governor::{NotUntil, RateLimiter};
 
 use crate::answer::whole_seconds;
 use crate::fault::{Fault, LimitScope, Limited};
+use crate::ids::ClientKey;
 use crate::routes::Quota;
 
 /// The clock of every gate. One is enough, and making one takes microseconds, which counts when a
@@ -22,9 +23,18 @@ pub fn clock() -> DefaultClock {
     CLOCK.get_or_init(DefaultClock::default).clone()
 }
 
-/// Proof that every limit let the exchange through. Only this module can make one.
+/// Proof that every limit let the exchange through, and whose it is. Only this module can make one.
 #[derive(Debug)]
-pub struct Permit(());
+pub struct Permit {
+    client: ClientKey,
+}
+
+impl Permit {
+    /// The client whose call was let through.
+    pub const fn client(&self) -> ClientKey {
+        self.client
+    }
+}
 
 /// What the limits said, for the record: the limits that would have refused but run in shadow.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +126,7 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> KeyedGate<K, C> {
 /// Proof that the client's own limit let the call through; the first half of a [`Permit`].
 #[derive(Debug)]
 pub struct Admitted {
+    client: ClientKey,
     shadow: Shadow,
 }
 
@@ -123,9 +134,12 @@ pub struct Admitted {
 ///
 /// # Errors
 /// [`Fault::RateLimited`].
-pub fn admit_client<C: Clock + Clone>(gate: Option<&Gate<C>>) -> Result<Admitted, Fault> {
+pub fn admit_client<C: Clock + Clone>(
+    client: ClientKey,
+    gate: Option<&Gate<C>>,
+) -> Result<Admitted, Fault> {
     let shadow = gate.map_or(Ok(Shadow::default()), |gate| gate.check(LimitScope::Client))?;
-    Ok(Admitted { shadow })
+    Ok(Admitted { client, shadow })
 }
 
 /// Takes the call out of the pair's bucket, then out of the target's: narrow before shared, so
@@ -141,13 +155,7 @@ pub fn admit_target<K: Hash + Eq + Clone, C: Clock + Clone>(
     let pair = pair.map_or(Ok(Shadow::default()), |(gate, key)| gate.check(key))?;
     let target = target.map_or(Ok(Shadow::default()), |gate| gate.check(LimitScope::Target))?;
     let shadow = Shadow(admitted.shadow.0.or(pair.0).or(target.0));
-    Ok((Permit(()), shadow))
-}
-
-/// A permit without a limiter, for benchmarks and tests of what comes after it.
-#[doc(hidden)]
-pub fn unlimited_permit() -> Permit {
-    Permit(())
+    Ok((Permit { client: admitted.client }, shadow))
 }
 
 fn governor_quota(quota: Quota) -> governor::Quota {
@@ -195,29 +203,33 @@ mod tests {
         }
     }
 
+    fn client() -> ClientKey {
+        crate::ids::ClientId::parse("CIDX0000000001").unwrap().key()
+    }
+
     #[test]
     fn a_burst_passes_and_one_more_is_told_how_long_to_wait() {
         let clock = FakeRelativeClock::default();
         let gate = Gate::new(quota(2, 4, false), clock.clone());
         for _ in 0..4 {
-            admit_client(Some(&gate)).unwrap();
+            admit_client(client(), Some(&gate)).unwrap();
         }
-        let Err(Fault::RateLimited(limited)) = admit_client(Some(&gate)) else {
+        let Err(Fault::RateLimited(limited)) = admit_client(client(), Some(&gate)) else {
             panic!("the fifth call passed");
         };
         assert_eq!((limited.quota, limited.window_s), (4, 2));
         assert_eq!(limited.wait, Duration::from_millis(500));
         clock.advance(limited.wait);
-        admit_client(Some(&gate)).unwrap();
-        assert!(admit_client(Some(&gate)).is_err());
+        admit_client(client(), Some(&gate)).unwrap();
+        assert!(admit_client(client(), Some(&gate)).is_err());
     }
 
     #[test]
     fn a_shadow_limit_counts_and_lets_through() {
         let gate = Gate::new(quota(1, 1, true), FakeRelativeClock::default());
-        let first = admit_client(Some(&gate)).unwrap();
+        let first = admit_client(client(), Some(&gate)).unwrap();
         assert_eq!(first.shadow.scope(), None);
-        let second = admit_client(Some(&gate)).unwrap();
+        let second = admit_client(client(), Some(&gate)).unwrap();
         assert_eq!(second.shadow.scope(), Some(LimitScope::Client));
     }
 
@@ -226,7 +238,7 @@ mod tests {
         let clock = FakeRelativeClock::default();
         let pair = KeyedGate::new(quota(1, 1, false), clock.clone());
         let target = Gate::new(quota(2, 2, false), clock);
-        let admitted = admit_client::<FakeRelativeClock>(None).unwrap();
+        let admitted = admit_client::<FakeRelativeClock>(client(), None).unwrap();
         let call = |key: &'static str| {
             admit_target(&admitted, Some((&pair, &key)), Some(&target)).map(|_| ())
         };

@@ -51,7 +51,7 @@ pub(crate) use sources::open_regular;
 pub use sources::{FILE_BYTES_MAX, MemorySources, Sources, SystemSources};
 pub use table::{
     AccessLog, Admin, Api, Breaker, Client, ClientAuth, ClientStatus, Dialect, EdgeLimits, EdgeTls,
-    Gateway, Listen, Maintenance, NativeTarget, Origin, Paths, Probe, QueryPolicy, Quota,
+    Gateway, Listen, Maintenance, NativeTarget, Origin, Paths, Probe, QueryPolicy, Quota, Reuse,
     RouteTable, SOCKETS_MAX, Scheme, Target, TargetSet, TargetStatus, TargetTls, Timeouts,
     UnknownTokens, UpstreamHttp, Watch,
 };

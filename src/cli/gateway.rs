@@ -2,12 +2,13 @@
 //!
 //! This file decides which of its doors are used. It must not know what is behind them.
 
-use std::io::{self, IsTerminal as _};
-use std::path::Path;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::Failure;
 use crate::edge::chassis::Ended;
+use crate::routes::{Sources, SystemSources};
 use crate::{edge, routes};
 
 #[cfg(feature = "sim")]
@@ -15,7 +16,48 @@ pub(super) use edge::Running;
 
 /// Loads a routing table.
 pub(super) fn load(config: &Path) -> Result<routes::Loaded, Failure> {
-    routes::load(config, &routes::SystemSources).map_err(|report| unusable(config, &report))
+    let sources = CommandSources { config };
+    routes::load(config, &sources).map_err(|report| unusable(config, &report))
+}
+
+/// The system's files; but the table itself may come out of a pipe, which is waited for: whoever
+/// gave the command is there to end it.
+struct CommandSources<'c> {
+    config: &'c Path,
+}
+
+impl Sources for CommandSources<'_> {
+    fn read(&self, path: &Path, bytes_max: u64) -> io::Result<String> {
+        if path != self.config || std::fs::metadata(path)?.is_file() {
+            return SystemSources.read(path, bytes_max);
+        }
+        let mut text = String::new();
+        std::fs::File::open(path)?.take(bytes_max + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > bytes_max {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too long"));
+        }
+        Ok(text)
+    }
+
+    fn locate(&self, folder: &Path, name: &str) -> io::Result<PathBuf> {
+        SystemSources.locate(folder, name)
+    }
+
+    fn read_within(&self, folder: &Path, name: &str, bytes_max: u64) -> io::Result<String> {
+        SystemSources.read_within(folder, name, bytes_max)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        SystemSources.list(directory)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        SystemSources.exists(path)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        SystemSources.variable(name)
+    }
 }
 
 /// Loads what a new process would serve: with the last good entries of files that are broken.
@@ -32,6 +74,11 @@ fn unusable(config: &Path, report: &routes::Report) -> Failure {
 pub(super) fn show(report: &routes::Report) -> String {
     let people = io::stderr().is_terminal();
     report.render(if people { routes::Colour::Always } else { routes::Colour::Never })
+}
+
+/// What a start would find in the files that a table names.
+pub(super) fn check(loaded: &routes::Loaded) -> edge::Checked {
+    edge::check(&loaded.table)
 }
 
 /// Runs the gateway as the process, until a signal ends it.

@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use super::forward::Idle;
 use super::names::{Book, Names};
 use crate::dialect::Host;
+use crate::echoes::{IdHash, SentIds};
 use crate::routes::is_own_address;
 
 /// Which bank: its route's number, and which of its hosts.
@@ -27,10 +28,11 @@ pub(super) struct Commons {
     shelves: DashMap<BankKey, Arc<Shelves>>,
 }
 
-/// The idle connections to one bank: one shelf a worker.
+/// The idle connections to one bank: one shelf a worker. And the ids that each sent to it lately.
 #[derive(Debug)]
 pub(super) struct Shelves {
     shelves: Vec<Mutex<Vec<Idle>>>,
+    sent: Vec<SentIds>,
 }
 
 impl Commons {
@@ -44,7 +46,8 @@ impl Commons {
     pub(super) fn shelves(&self, bank: BankKey) -> Arc<Shelves> {
         let new = || {
             let shelves = (0..self.workers).map(|_| Mutex::default()).collect();
-            Arc::new(Shelves { shelves })
+            let sent = (0..self.workers).map(|_| SentIds::default()).collect();
+            Arc::new(Shelves { shelves, sent })
         };
         self.shelves.entry(bank).or_insert_with(new).clone()
     }
@@ -84,6 +87,18 @@ impl Shelves {
     pub(super) fn own(&self, worker: usize) -> Option<MutexGuard<'_, Vec<Idle>>> {
         let shelf = self.shelves.get(worker)?;
         Some(shelf.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A worker sends a call under this id.
+    pub(super) fn note_sent(&self, worker: usize, id: IdHash) {
+        if let Some(own) = self.sent.get(worker) {
+            own.note(id);
+        }
+    }
+
+    /// Whether any worker sent a call under this id lately.
+    pub(super) fn was_sent(&self, id: IdHash) -> bool {
+        self.sent.iter().any(|sent| sent.contains(id))
     }
 
     /// Takes something from another worker's shelf that `fits`. It waits for nobody.

@@ -7,12 +7,14 @@
 mod breaker;
 mod deadline;
 mod dial;
+mod dials;
+mod frame_limited;
 mod http;
+mod http2;
 mod look;
 mod pool;
 mod recorded;
 mod shed;
-mod whole;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -44,6 +46,7 @@ use crate::dialect::held::read_answer;
 use crate::dialect::{Held, Host, ProviderAnswer, ProviderRequest, Recipe};
 use crate::exchange::Banks;
 use crate::fault::Fault;
+use crate::ids::ClientKey;
 use crate::limiter::Permit;
 use crate::record::Trail;
 use crate::snapshot::Route;
@@ -127,6 +130,23 @@ struct Outbound {
     request: ProviderRequest,
     fate: Rc<Fate>,
     started: Instant,
+    client: ClientKey,
+}
+
+/// Why there is no answer.
+enum Unsent {
+    /// The bank has not processed the request: there was no connection, it died before it took a
+    /// byte, or the bank says so. It may be sent again.
+    Untouched(Fault),
+    /// It may have.
+    Lost(Fault),
+}
+
+impl From<Unsent> for Fault {
+    fn from(unsent: Unsent) -> Self {
+        let (Unsent::Untouched(fault) | Unsent::Lost(fault)) = unsent;
+        fault
+    }
 }
 
 type Stack = shed::Shed<breaker::Guarded<deadline::Deadline<Exchange>>>;
@@ -246,13 +266,15 @@ impl Way<'_> {
 
     async fn carry(
         &self,
+        permit: &Permit,
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> (Result<ProviderAnswer, Fault>, Trail) {
         let started = now();
         let bank = self.forwarder.bank(route, request.host);
         // Every layer is always ready: a full bank sheds, it does not queue.
-        let outbound = Outbound { request, fate: self.fate.clone(), started };
+        let outbound =
+            Outbound { request, fate: self.fate.clone(), started, client: permit.client() };
         let call = bank.stack.borrow_mut().call(outbound);
         let outcome = call.await;
         self.fate.note(|trail| trail.duration = Some(started.elapsed()));
@@ -263,19 +285,19 @@ impl Way<'_> {
 impl Banks for Way<'_> {
     async fn forward(
         &self,
-        _permit: &Permit,
+        permit: &Permit,
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> (Result<ProviderAnswer, Fault>, Trail) {
         match self.check_stay() {
-            Ok(()) => self.carry(route, request).await,
+            Ok(()) => self.carry(permit, route, request).await,
             Err(fault) => (Err(fault), self.fate.trail.get()),
         }
     }
 
     async fn held(
         &self,
-        _permit: &Permit,
+        permit: &Permit,
         route: &Arc<Route>,
         recipe: Recipe,
     ) -> Result<Held, Fault> {
@@ -288,7 +310,7 @@ impl Banks for Way<'_> {
         // Asked before: a failed fetch stands for all who wait for it.
         self.check_stay()?;
         let fetch = async {
-            let (answer, _) = self.carry(route, *request).await;
+            let (answer, _) = self.carry(permit, route, *request).await;
             let fetched = answer.and_then(|answer| {
                 read_answer(key, &answer, &token_pointer, &expires_pointer, default_life)
             });

@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::threads::Threads;
+use super::local_failure::{is_local, is_without_sockets};
 use crate::deadline::later;
 use crate::fault::{Fault, Name};
 
@@ -77,6 +78,8 @@ struct Known {
     good_since: Instant,
     /// When a look-up last failed.
     failed_at: Option<Instant>,
+    /// Whether it failed because the hub itself could not ask.
+    failed_locally: bool,
     /// Whether one is under way.
     asking: bool,
     /// When the last one began.
@@ -96,7 +99,8 @@ impl Book {
     /// `wait`, or is a failure, the last good one.
     ///
     /// # Errors
-    /// [`Fault::DnsFailed`] where there never was a good one.
+    /// [`Fault::DnsFailed`] where there never was a good one; [`Fault::LocalFailure`] where the hub
+    /// could not even ask.
     pub(super) async fn resolve(
         &self,
         host: &Name,
@@ -109,8 +113,10 @@ impl Book {
             // From here on a change is not missed, whenever the await below begins.
             changed.as_mut().enable();
             if self.ask_if_old(host, &page, every) {
-                let known = page.lock().addresses.clone();
-                return known.ok_or(Fault::DnsFailed);
+                let known = page.lock();
+                let fault =
+                    if known.failed_locally { Fault::LocalFailure } else { Fault::DnsFailed };
+                return known.addresses.clone().ok_or(fault);
             }
             let (last_good, asked_at) = {
                 let known = page.lock();
@@ -180,6 +186,7 @@ impl Page {
             addresses: None,
             good_since: now,
             failed_at: None,
+            failed_locally: false,
             asking: false,
             asked_at: now,
             used: now,
@@ -206,6 +213,7 @@ impl Asking {
             }
             failed => {
                 known.failed_at = Some(now);
+                known.failed_locally = failed.as_ref().is_err_and(is_local) || is_without_sockets();
                 let kept = known.addresses.is_some();
                 let error = failed.err().map(|error| error.to_string());
                 let error = error.as_deref().unwrap_or("no address");

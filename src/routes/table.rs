@@ -13,7 +13,8 @@ pub use gateway::{
 };
 pub use maintenance::{Maintenance, WEEK_S, Window};
 pub use target::{
-    Breaker, Origin, Paths, Probe, Scheme, Target, TargetStatus, TargetTls, Timeouts, UpstreamHttp,
+    Breaker, Origin, Paths, Probe, Reuse, Scheme, Target, TargetStatus, TargetTls, Timeouts,
+    UpstreamHttp,
 };
 
 use std::collections::{HashMap, HashSet};

@@ -100,6 +100,7 @@ fn read(
         paths,
         tls: shared.tls(tls),
         http: tuning.http,
+        reuse: tuning.reuse,
         headers,
         timeouts: tuning.timeouts,
         limit: tuning.limit,

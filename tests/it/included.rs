@@ -2,6 +2,7 @@
 //! for anybody else.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, UNIX_EPOCH};
 
+use corgate::edge::names::{LookUp, Names};
 use corgate::routes::{Sources as _, SystemSources};
 use serde_json::Value;
 
@@ -122,13 +124,25 @@ fn who_writes_a_file_all_the_time_is_left_out_alone() {
     until("its last text", || last.contains(&format!("name = {:?}", name()?)).then_some(()));
 }
 
+/// A name server that leads every name to this host.
+#[derive(Debug)]
+struct Loopback;
+
+impl Names for Loopback {
+    fn look_up(&self, _: &str) -> LookUp {
+        Box::pin(async { Ok(vec![Ipv4Addr::LOCALHOST.into()]) })
+    }
+}
+
 #[test]
 fn a_banks_file_can_not_call_the_gateways_own_addresses() {
     let grants = format!("{INCLUDE}{PRIVATE}insecure_plain_upstream = true\n");
-    let world = watched().top(&grants).file("banks/one.toml", "").start();
+    let names = Arc::new(Loopback);
+    let world = watched().names(names).top(&grants).file("banks/one.toml", "").start();
     let admin = world.running().admin.port();
     // The table's port is 0, so that only the dialler can know.
-    for (number, host) in ["127.0.0.1", "0.0.0.0", "[::ffff:127.0.0.1]"].iter().enumerate() {
+    let hosts = ["127.0.0.1", "0.0.0.0", "[::ffff:127.0.0.1]", "own.test"];
+    for (number, host) in hosts.iter().enumerate() {
         let id = format!("OWN{number}");
         let text = format!(
             "[[target]]\nid = \"{id}\"\nupstream = \"http://{host}:{admin}\"\n\
@@ -202,7 +216,7 @@ fn is_kept(program: &Program) {
 
 #[test]
 fn a_bank_whose_file_is_broken_is_served_by_the_next_process_too() {
-    let (_other, mut program) = program("run_dir = \"run\"\nwatch = \"100ms\"\n");
+    let (other, mut program) = program("run_dir = \"run\"\nwatch = \"100ms\"\n");
     is_kept(&program);
     fs::write(program.path("banks/one.toml"), "[[target]]\nid = \"ONE\"\noops").unwrap();
     until("it is set aside", || (program.metric("corgate_files_set_aside") == 1).then_some(()));
@@ -224,7 +238,13 @@ fn a_bank_whose_file_is_broken_is_served_by_the_next_process_too() {
         program.ended();
         program.start_again();
         serves_by_its_last_good_entry(&program);
+        assert_eq!(program.reload(), "partial");
+        serves_by_its_last_good_entry(&program);
     }
+    // Mended, it is as any other.
+    fs::write(program.path("banks/one.toml"), file("ONE", other.address().port(), "")).unwrap();
+    until("it is taken up", || (program.metric("corgate_files_set_aside") == 0).then_some(()));
+    program.client(Http::One).call(Ask::token().bank("ONE")).good();
 }
 
 #[test]

@@ -250,6 +250,6 @@ mod tests {
         }
         let (told, _) = travelled(&(Err(Fault::Internal("x")), seen)).unwrap();
         assert_eq!(told.unwrap_err(), Fault::ConnectionLost);
-        assert!(travelled(&(Err(Fault::TargetBusy), Trail::default())).is_none());
+        assert!(travelled(&(Err(Fault::TargetBusy("x")), Trail::default())).is_none());
     }
 }

@@ -226,6 +226,9 @@ impl Staged {
             });
             // Certificates before the table: a new entry never meets an old certificate.
             hub.configs.replace(self.configs);
+            if let Some(side) = &self.edge {
+                side.tell(Option::as_deref(&hub.tls.load()));
+            }
             hub.tls.store(Arc::new(self.edge));
             hub.snapshot.store(Arc::new(snapshot));
             hub.standing.set_now(now);

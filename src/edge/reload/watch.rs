@@ -107,6 +107,11 @@ impl Sources for Recorder {
         SystemSources.locate(folder, name)
     }
 
+    fn read_within(&self, folder: &Path, name: &str, bytes_max: u64) -> Result<String, Error> {
+        self.note(&folder.join(name));
+        SystemSources.read_within(folder, name, bytes_max)
+    }
+
     fn list(&self, directory: &Path) -> Result<Vec<PathBuf>, Error> {
         self.note(directory);
         SystemSources.list(directory)

@@ -25,6 +25,7 @@ impl Facts {
             paths,
             tls,
             http,
+            reuse,
             headers,
             timeouts,
             limit,
@@ -54,6 +55,7 @@ impl Facts {
             UpstreamHttp::Http2 => "2",
         };
         facts.show("http", http);
+        facts.show("reuse", reuse.as_str());
         facts.add_headers("headers", headers);
         let Timeouts { connect, first_byte, total, idle } = timeouts;
         facts.time("timeouts.connect", *connect);

@@ -82,6 +82,21 @@ impl Dialect {
         matches!(oauth2.authentication, Authentication::PrivateKeyJwt(_))
     }
 
+    /// Whether every client shows the bank something of its own: only then can it tell them apart.
+    pub const fn names_each_client(&self) -> bool {
+        matches!(self, Self::Blink)
+    }
+
+    /// The clients that have a registration of their own there.
+    pub fn registered(&self) -> impl Iterator<Item = &ClientId> {
+        let registrations = match self {
+            Self::OAuth2(oauth2) => Some(&oauth2.registrations),
+            Self::Flinks(flinks) => Some(&flinks.registrations),
+            Self::Blink | Self::Konsentus(_) | Self::Oxlin(_) => None,
+        };
+        registrations.into_iter().flat_map(|registrations| registrations.own.keys())
+    }
+
     /// Whether it has a way to ask the bank about a username.
     pub fn checks_usernames(&self) -> bool {
         match self {

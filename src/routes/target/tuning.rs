@@ -14,7 +14,7 @@ use crate::routes::grants::WIDE;
 use crate::routes::page::{At, Wrong};
 use crate::routes::reader::{Reader, default_count, default_time};
 use crate::routes::reference::{self, ShortTime};
-use crate::routes::table::{Breaker, Probe, Quota, TargetTls, Timeouts, UpstreamHttp};
+use crate::routes::table::{Breaker, Probe, Quota, Reuse, TargetTls, Timeouts, UpstreamHttp};
 
 /// `[target_defaults]`: what a target falls back to, itself filled from the reference.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub(in crate::routes) struct Defaults {
 #[derive(Debug, Clone)]
 pub(super) struct Tuning {
     pub(super) http: UpstreamHttp,
+    pub(super) reuse: Reuse,
     pub(super) timeouts: Timeouts,
     pub(super) limit: Option<Quota>,
     pub(super) concurrency: NonZeroU32,
@@ -67,6 +68,7 @@ impl Defaults {
             own: Vec::new(),
             tuning: Tuning {
                 http: UpstreamHttp::Http1,
+                reuse: Reuse::Idle,
                 timeouts: Timeouts {
                     connect: time("connect"),
                     first_byte: time("first_byte"),
@@ -99,6 +101,11 @@ impl Tuning {
                 Some("1.1") => UpstreamHttp::Http1,
                 Some("2") => UpstreamHttp::Http2,
                 _ => fallback.http,
+            },
+            reuse: match section.choice("reuse") {
+                Some("idle") => Reuse::Idle,
+                Some("never") => Reuse::Never,
+                _ => fallback.reuse,
             },
             timeouts: read_timeouts(section, fallback.timeouts),
             limit: read_quota(section, "limit").or(fallback.limit),
