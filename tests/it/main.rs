@@ -96,6 +96,7 @@ mod systemd;
 mod taken_over;
 mod targets;
 mod tokens;
+mod tokens_kept;
 mod tokens_shared;
 mod transport;
 mod upgrade;
