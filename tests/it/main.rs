@@ -41,6 +41,8 @@ mod bodies;
 mod breaker;
 mod budgets;
 mod canary;
+mod certificate_files;
+mod chains;
 mod consent;
 mod crash;
 mod dialect_flinks;
