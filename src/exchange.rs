@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, request};
+use http::{HeaderMap, HeaderName, request};
 
 use self::open::check_target_is_open;
 use self::survey::Survey;
@@ -109,10 +109,10 @@ pub async fn exchange<'s, B: Banks, E: Entropy>(
     body: impl RequestBody,
     record: &mut Record<'s>,
 ) -> Answer {
-    let correlation = correlation_for_the_answer(&head.headers, &mut setting.entropy, record);
+    let mut correlation = correlation_for_the_answer(&head.headers, &mut setting.entropy, record);
     record.correlation = Some(correlation.clone());
     let mut manner = Manner::default();
-    let walked = walk(&mut setting, head, body, &correlation, record, &mut manner).await;
+    let walked = walk(&mut setting, head, body, &mut correlation, record, &mut manner).await;
     let mut answer = walked.unwrap_or_else(|fault| {
         let mut answer = Answer::of_fault(&fault, manner);
         if let Some(style) = manner.native {
@@ -122,16 +122,28 @@ pub async fn exchange<'s, B: Banks, E: Entropy>(
         record.fault = Some(fault);
         answer
     });
-    answer.mark(&correlation);
+    mark(&mut answer, &correlation, record.operation);
     record.answered(&answer);
     answer
+}
+
+/// The marks of every answer, and the id in the field that the document has for it.
+pub(crate) fn mark(
+    answer: &mut Answer,
+    correlation: &CorrelationId,
+    operation: Option<&Operation>,
+) {
+    answer.mark(correlation);
+    if let Some(name) = operation.and_then(|operation| operation.head.own_correlation()) {
+        answer.headers.insert(name.clone(), correlation.header_value().clone());
+    }
 }
 
 async fn walk<'s, B: Banks, E: Entropy>(
     setting: &mut Setting<'s, '_, B, E>,
     head: &request::Parts,
     body: impl RequestBody,
-    correlation: &CorrelationId,
+    correlation: &mut CorrelationId,
     record: &mut Record<'s>,
     manner: &mut Manner<'s>,
 ) -> Result<Answer, Fault> {
@@ -147,13 +159,17 @@ async fn walk<'s, B: Banks, E: Entropy>(
     let operation = api.contract.find(&head.method, below)?;
     record.operation = Some(operation);
     *manner = manner_of(api, operation);
+    if let Some(name) = operation.head.own_correlation() {
+        take_own_correlation(name, headers, correlation, record);
+    }
+    let correlation = &*correlation;
     if setting.refusing {
         return Err(Fault::Draining);
     }
 
     // head: the correlation id first, so that every answer can carry it
     survey.check_names(operation, headers)?;
-    operation.head.correlation_id(headers)?;
+    operation.head.check_correlation_id(headers)?;
     check_query(api, operation, head)?;
     survey.check_expectation(headers)?;
 
@@ -234,16 +250,44 @@ pub(crate) fn correlation_for_the_answer(
     entropy: &mut impl Entropy,
     record: &mut Record<'_>,
 ) -> CorrelationId {
-    let mut values = headers.get_all(X_CORRELATION_ID).iter();
-    let first = values.next();
-    if let (Some(value), None) = (first, values.next())
-        && let Ok(correlation) = CorrelationId::parse(value)
-    {
-        return correlation;
+    match correlation_in(&X_CORRELATION_ID, headers) {
+        Some(Ok(correlation)) => return correlation,
+        refused => record.refused_id = refused.and_then(Result::err),
     }
-    record.refused_id =
-        first.map(|value| RefusedId { bytes: value.len(), hash: short_hash(value.as_bytes()) });
     CorrelationId::fresh(uuid::Builder::from_random_bytes(entropy.bits().to_ne_bytes()).into_uuid())
+}
+
+/// What stands in a field for the correlation id, if anything: an id, or none.
+fn correlation_in(
+    name: &HeaderName,
+    headers: &HeaderMap,
+) -> Option<Result<CorrelationId, RefusedId>> {
+    let value = headers.get(name)?;
+    let is_once = headers.len() == headers.keys_len() || headers.get_all(name).iter().count() == 1;
+    let parsed = if is_once { CorrelationId::parse(value).ok() } else { None };
+    let refused = || RefusedId { bytes: value.len(), hash: short_hash(value.as_bytes()) };
+    Some(parsed.ok_or_else(refused))
+}
+
+/// Where a document has a field of its own for the correlation id, the id in it is the call's, and
+/// `X-Correlation-ID` says nothing. A bad one is refused later, under the id so far; where there is
+/// none, that is also the one that the system gets.
+#[cold]
+fn take_own_correlation(
+    name: &HeaderName,
+    headers: &HeaderMap,
+    correlation: &mut CorrelationId,
+    record: &mut Record<'_>,
+) {
+    match correlation_in(name, headers) {
+        Some(Ok(own)) => {
+            record.refused_id = None;
+            record.correlation = Some(own.clone());
+            *correlation = own;
+        }
+        Some(Err(refused)) => record.refused_id = Some(refused),
+        None => {}
+    }
 }
 
 fn short_hash(bytes: &[u8]) -> u32 {
