@@ -4,6 +4,7 @@
 //! decided by nothing else. Each step takes what the step before gave. The sockets are behind two
 //! traits, [`RequestBody`] and [`Banks`], so that the whole walk runs without any.
 
+mod correlation;
 mod native;
 mod open;
 mod survey;
@@ -13,11 +14,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, request};
+use http::{HeaderMap, request};
 
+use self::correlation::settle;
+pub(crate) use self::correlation::{correlation_for_the_answer, mark};
 use self::open::check_target_is_open;
 use self::survey::Survey;
-use crate::answer::{Answer, Manner, X_CORRELATION_ID};
+use crate::answer::{Answer, Manner};
 use crate::callers::{Caller, Peer};
 use crate::contract::{Operation, Waivers};
 use crate::conversation::{self, Flight, Outcome};
@@ -26,7 +29,7 @@ use crate::fault::Fault;
 use crate::ids::CorrelationId;
 use crate::limiter::{Permit, admit_client, admit_target};
 use crate::oauth::form::Form;
-use crate::record::{Record, RefusedId, Trail};
+use crate::record::{Record, Trail};
 use crate::routes::{Api, NativeTarget, QueryPolicy};
 use crate::snapshot::{Route, Snapshot};
 use crate::trace_context;
@@ -127,18 +130,6 @@ pub async fn exchange<'s, B: Banks, E: Entropy>(
     answer
 }
 
-/// The marks of every answer, and the id in the field that the document has for it.
-pub(crate) fn mark(
-    answer: &mut Answer,
-    correlation: &CorrelationId,
-    operation: Option<&Operation>,
-) {
-    answer.mark(correlation);
-    if let Some(name) = operation.and_then(|operation| operation.head.own_correlation()) {
-        answer.headers.insert(name.clone(), correlation.header_value().clone());
-    }
-}
-
 async fn walk<'s, B: Banks, E: Entropy>(
     setting: &mut Setting<'s, '_, B, E>,
     head: &request::Parts,
@@ -159,10 +150,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
     let operation = api.contract.find(&head.method, below)?;
     record.operation = Some(operation);
     *manner = manner_of(api, operation);
-    if let Some(name) = operation.head.own_correlation() {
-        take_own_correlation(name, headers, correlation, record);
-    }
-    let correlation = &*correlation;
+    let correlation = settle(operation, headers, correlation, &mut setting.entropy, record);
     if setting.refusing {
         return Err(Fault::Draining);
     }
@@ -241,59 +229,6 @@ async fn walk<'s, B: Banks, E: Entropy>(
         return Err(Fault::TokenAnswerInvalid);
     }
     Ok(answer)
-}
-
-/// The id that the answer will carry: the caller's own where it is one good value, else a fresh
-/// one (CONTRACT C1 to C5). It is settled before the path is known, so that a 404 carries it too.
-pub(crate) fn correlation_for_the_answer(
-    headers: &HeaderMap,
-    entropy: &mut impl Entropy,
-    record: &mut Record<'_>,
-) -> CorrelationId {
-    match correlation_in(&X_CORRELATION_ID, headers) {
-        Some(Ok(correlation)) => return correlation,
-        refused => record.refused_id = refused.and_then(Result::err),
-    }
-    CorrelationId::fresh(uuid::Builder::from_random_bytes(entropy.bits().to_ne_bytes()).into_uuid())
-}
-
-/// What stands in a field for the correlation id, if anything: an id, or none.
-fn correlation_in(
-    name: &HeaderName,
-    headers: &HeaderMap,
-) -> Option<Result<CorrelationId, RefusedId>> {
-    let value = headers.get(name)?;
-    let is_once = headers.len() == headers.keys_len() || headers.get_all(name).iter().count() == 1;
-    let parsed = if is_once { CorrelationId::parse(value).ok() } else { None };
-    let refused = || RefusedId { bytes: value.len(), hash: short_hash(value.as_bytes()) };
-    Some(parsed.ok_or_else(refused))
-}
-
-/// Where a document has a field of its own for the correlation id, the id in it is the call's, and
-/// `X-Correlation-ID` says nothing. A bad one is refused later, under the id so far; where there is
-/// none, that is also the one that the system gets.
-#[cold]
-fn take_own_correlation(
-    name: &HeaderName,
-    headers: &HeaderMap,
-    correlation: &mut CorrelationId,
-    record: &mut Record<'_>,
-) {
-    match correlation_in(name, headers) {
-        Some(Ok(own)) => {
-            record.refused_id = None;
-            record.correlation = Some(own.clone());
-            *correlation = own;
-        }
-        Some(Err(refused)) => record.refused_id = Some(refused),
-        None => {}
-    }
-}
-
-fn short_hash(bytes: &[u8]) -> u32 {
-    use sha2::Digest as _;
-    let digest = sha2::Sha256::digest(bytes);
-    digest.iter().take(4).fold(0, |hash, byte| hash << 8 | u32::from(*byte))
 }
 
 fn manner_of<'s>(api: &'s Api, operation: &'s Operation) -> Manner<'s> {

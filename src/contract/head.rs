@@ -95,6 +95,12 @@ impl HeadRules {
         }
     }
 
+    /// Whether an id of ours may stand in the field for it.
+    pub fn takes_correlation(&self, id: &CorrelationId) -> bool {
+        let rule = self.correlation_id.as_ref();
+        rule.is_none_or(|rule| rule.text.check_header(id.header_value()).is_ok())
+    }
+
     /// The field that has the correlation id, where the document means another one than
     /// `X-Correlation-ID`.
     pub fn own_correlation(&self) -> Option<&HeaderName> {

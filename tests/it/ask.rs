@@ -208,8 +208,16 @@ impl Ask {
         Self { correlated_by: name, ..self }
     }
 
+    /// The id that it has counts for none in its document.
+    pub(crate) fn without_correlation(self) -> Self {
+        Self { correlated_by: "", ..self }
+    }
+
     /// What it says for a correlation id.
     pub(crate) fn correlation(&self) -> Vec<&[u8]> {
+        if self.correlated_by.is_empty() {
+            return Vec::new();
+        }
         let own = self.values(self.correlated_by);
         if own.is_empty() { self.values(HUBS) } else { own }
     }

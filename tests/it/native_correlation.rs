@@ -33,6 +33,15 @@ paths:
           schema: {type: string, format: uuid}
         - {name: X-Correlation-ID, in: header, schema: {type: string}}
       responses: {'200': {description: good}}
+  /strict:
+    get:
+      operationId: strict
+      parameters:
+        - name: X-Strict-ID
+          in: header
+          x-corgate-role: correlation-id
+          schema: {type: string, format: uuid}
+      responses: {'200': {description: good}}
   /plain:
     get:
       operationId: plain
@@ -84,6 +93,22 @@ over_both! {
             assert_eq!(stage.heard().pop().unwrap().header_all(FAPI), [id]);
             stage.world.line(|line| line["correlation_id"] == id);
         }
+    }
+
+    fn an_id_of_ours_that_the_document_lets_not_in_is_not_sent_under_its_name(http) {
+        let stage = Stage::of_document(DOCUMENT);
+        let ask = Ask::native("GET", "/native/strict", "").correlated_by("X-Strict-ID");
+        // What stands in the hub's own field counts for as much as none.
+        let request = ask.with("X-Correlation-ID", "a b");
+        let answer = stage.world.call(http, request).good();
+        let id = answer.header("x-strict-id").unwrap();
+        assert_eq!(stage.heard().pop().unwrap().header_all("x-strict-id"), [id]);
+        let other = Ask::native("GET", "/native/strict", "").correlated_by("X-Strict-ID");
+        let other = other.with("X-Correlation-ID", "no-uuid").without_correlation();
+        let answer = stage.world.call(http, other).good();
+        assert!(uuid::Uuid::parse_str(answer.header("x-strict-id").unwrap()).is_ok());
+        let id = answer.header("x-correlation-id").unwrap();
+        assert_eq!(stage.heard().pop().unwrap().header_all("x-strict-id"), [id]);
     }
 
     fn a_refusal_carries_the_id_and_a_bad_id_is_refused_and_never_echoed(http) {
