@@ -157,6 +157,7 @@ impl Listener {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
         ticket: usize,
+        fragment: Option<usize>,
     ) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -167,6 +168,9 @@ impl Listener {
             .unwrap();
         let tickets = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
         config.ticketer = Arc::new(Padded(tickets, ticket));
+        config.send_tls13_tickets = 4;
+        // Other sizes of records, too: some servers write small ones.
+        config.max_fragment_size = fragment;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = wait(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -213,7 +217,7 @@ const UNASKED: &str = "tls = { cert_optional = true }";
 #[test]
 fn a_banks_chain_takes_about_as_long_as_any_that_is_refused() {
     let dial = |shown: &Shown| {
-        let bank = Listener::start(shown.chain.clone(), shown.key(), 0);
+        let bank = Listener::start(shown.chain.clone(), shown.key(), 0, None);
         let world = bank.world(&format!("breaker = {{ failures = 1000 }}\n{UNASKED}"));
         least(|| {
             world.call(Http::One, Ask::token()).platform(502);
@@ -226,13 +230,27 @@ fn a_banks_chain_takes_about_as_long_as_any_that_is_refused() {
     }
 }
 
-/// Of much larger ones the library's own buffer is full: that bank's calls are 502, and nobody
-/// else's are.
+fn ticketing(ticket: usize, fragment: Option<usize>) -> Listener {
+    let identity = pki().bank("it").unwrap();
+    Listener::start(vec![identity.cert().clone()], identity.key(), ticket, fragment)
+}
+
+/// Hundreds of records that are nothing but tickets come before the answer.
+#[test]
+fn a_bank_whose_large_tickets_come_in_small_records_is_called_as_any_other() {
+    let bank = ticketing(65_533, Some(512));
+    let world = bank.world(UNASKED);
+    for _ in 0..3 {
+        world.call(Http::One, Ask::token()).good();
+    }
+}
+
+/// Up to the largest that fits into its field, behind its two bytes of length.
 #[test]
 fn a_bank_whose_tickets_are_large_is_called_as_any_other() {
-    for (ticket, resumes) in [(200, true), (15_000, true), (17_000, false)] {
-        let identity = pki().bank("it").unwrap();
-        let bank = Listener::start(vec![identity.cert().clone()], identity.key(), ticket);
+    let sizes = [(200, true), (15_000, true), (17_000, false), (40_000, false), (65_533, false)];
+    for (ticket, resumes) in sizes {
+        let bank = ticketing(ticket, None);
         let world = bank.world(UNASKED);
         for _ in 0..6 {
             world.call(Http::One, Ask::token()).good();
