@@ -167,3 +167,117 @@ impl Decrypter {
         message.into_tls13_unpadded_message()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::ProtocolVersion;
+
+    use super::*;
+
+    /// Records that nobody has encrypted.
+    struct Open;
+
+    impl MessageDecrypter for Open {
+        fn decrypt<'a>(
+            &mut self,
+            message: InboundOpaqueMessage<'a>,
+            _: u64,
+        ) -> Result<InboundPlainMessage<'a>, Error> {
+            message.into_tls13_unpadded_message()
+        }
+    }
+
+    fn decrypter() -> Decrypter {
+        Decrypter { inner: Box::new(Open), tickets: Tickets::default(), empty: 0 }
+    }
+
+    /// What the library sees of a record.
+    fn see(
+        decrypter: &mut Decrypter,
+        kind: ContentType,
+        content: &[u8],
+    ) -> Result<(ContentType, Vec<u8>), Error> {
+        // A tag would be behind it.
+        let mut record = [content, &[u8::from(kind)]].concat();
+        let version = ProtocolVersion::TLSv1_2;
+        let message = InboundOpaqueMessage::new(ContentType::ApplicationData, version, &mut record);
+        decrypter.decrypt(message, 0).map(|plain| (plain.typ, plain.payload.to_vec()))
+    }
+
+    /// The first record of a ticket of 65,000 bytes.
+    const FIRST: &[u8] = &[4, 0, 0xfd, 0xe8, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7];
+
+    #[test]
+    fn a_ticket_in_many_records_is_never_many_empty_ones() {
+        let mut decrypter = decrypter();
+        let (mut empty, mut most, mut left) = (0, 0, 65_004_usize - FIRST.len());
+        assert_eq!(see(&mut decrypter, ContentType::Handshake, FIRST).unwrap().1, b"");
+        while left > 0 {
+            let content = vec![7; left.min(64)];
+            left -= content.len();
+            let (kind, payload) = see(&mut decrypter, ContentType::Handshake, &content).unwrap();
+            match kind {
+                ContentType::ApplicationData => assert!(payload.is_empty()),
+                kind => {
+                    assert_eq!(kind, ContentType::Handshake);
+                    assert_eq!(payload, NO_TICKET[..18]);
+                }
+            }
+            empty = if payload.is_empty() { empty + 1 } else { 0 };
+            most = most.max(empty);
+        }
+        assert!(most <= EMPTY_MAX, "{most}");
+        let data = see(&mut decrypter, ContentType::ApplicationData, b"HTTP").unwrap();
+        assert_eq!(data, (ContentType::ApplicationData, b"HTTP".to_vec()));
+    }
+
+    #[test]
+    fn what_is_behind_a_cut_ticket_in_its_last_record_is_read() {
+        for records in [1, 40] {
+            let mut decrypter = decrypter();
+            let rest = records * 20 + 10;
+            let [_, _, high, low] = u32::try_from(16 + rest).unwrap().to_be_bytes();
+            let head = [&[4, 0, high, low][..], &FIRST[4..]].concat();
+            see(&mut decrypter, ContentType::Handshake, &head).unwrap();
+            for _ in 0..records {
+                see(&mut decrypter, ContentType::Handshake, &[7; 20]).unwrap();
+            }
+            let update = [24, 0, 0, 1, 0];
+            let last = [&[7; 10][..], &update].concat();
+            let seen = see(&mut decrypter, ContentType::Handshake, &last).unwrap();
+            assert_eq!(seen, (ContentType::Handshake, update.to_vec()));
+        }
+    }
+
+    #[test]
+    fn nothing_but_an_alert_stands_between_the_records_of_a_ticket() {
+        for records in [0, 23, 24, 40] {
+            let begun = || {
+                let mut decrypter = decrypter();
+                see(&mut decrypter, ContentType::Handshake, FIRST).unwrap();
+                for _ in 0..records {
+                    see(&mut decrypter, ContentType::Handshake, &[7; 20]).unwrap();
+                }
+                decrypter
+            };
+            let data = see(&mut begun(), ContentType::ApplicationData, b"HTTP");
+            let interleaved = PeerMisbehaved::MessageInterleavedWithHandshakeMessage;
+            assert_eq!(data, Err(interleaved.into()), "{records}");
+            let alert = see(&mut begun(), ContentType::Alert, &[1, 0]).unwrap();
+            assert_eq!(alert, (ContentType::Alert, vec![1, 0]), "{records}");
+        }
+    }
+
+    #[test]
+    fn every_suite_of_the_library_passes_tickets_over() {
+        let before = rustls::crypto::aws_lc_rs::default_provider();
+        let suites = |provider: &CryptoProvider| {
+            provider.cipher_suites.iter().map(SupportedCipherSuite::suite).collect::<Vec<_>>()
+        };
+        let names = suites(&before);
+        let after = ticketless(before);
+        assert_eq!(suites(&after), names);
+        let mut own = after.cipher_suites.iter().filter_map(SupportedCipherSuite::tls13);
+        assert!(own.all(|suite| SUITES.iter().any(|one| std::ptr::eq(*one, suite))));
+    }
+}
