@@ -73,20 +73,25 @@ schemathesis: tools
 	$(CARGO) build --locked
 	tests/schemathesis.sh
 
-# Every fuzz target, each for FUZZ_SECONDS. Needs cargo-fuzz and a nightly toolchain.
+# Every fuzz target, each for FUZZ_SECONDS. Needs cargo-fuzz and a nightly toolchain. A target whose
+# memory grows beyond what any input here may take is a finding. Without a sanitizer nobody counts
+# single allocations (malloc_limit_mb), so over the seeds the system refuses large ones (ulimit -v).
 FUZZ_SECONDS ?= 60
+FUZZ_LIMITS = -rss_limit_mb=512 -malloc_limit_mb=64
+FUZZ_ADDRESS_SPACE_KB = 2097152
 fuzz:
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz"; exit 1; }
 	cd tests/fuzz && for target in $$(ls seeds); do mkdir -p corpus/$$target; \
 	  $(CARGO) +nightly fuzz run --fuzz-dir . --sanitizer none $$target corpus/$$target \
-	    seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+	    seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) $(FUZZ_LIMITS) || exit 1; done
 
 # Builds every fuzz target and runs it once over its seeds: no fuzzing, but they compile and their
 # promises hold. The stable toolchain is enough; the fuzzer's library is C++.
 seeds: tools
 	@if command -v $${CXX:-c++} >/dev/null; then \
 	  cd tests/fuzz && $(CARGO) build --locked --bins && for target in $$(ls seeds); do \
-	    said=$$(target/debug/$$target seeds/$$target/* 2>&1) || { echo "$$said"; exit 1; }; \
+	    said=$$(ulimit -v $(FUZZ_ADDRESS_SPACE_KB); target/debug/$$target $(FUZZ_LIMITS) \
+	      seeds/$$target/* 2>&1) || { echo "$$said"; exit 1; }; \
 	  done && echo "the seeds of $$(ls seeds | wc -l) fuzz targets hold"; \
 	else echo "no C++ compiler: the fuzz targets were not built"; fi
 

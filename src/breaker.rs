@@ -1,13 +1,23 @@
 //! The breaker: stops calling a bank that fails, and lets one call through to see if it is back.
 //!
 //! This file decides when a bank counts as down. Only faults that are the bank's count, never its
-//! 4xx (CONTRACT 4.6). It works with one endpoint, and it is handed the time. It must not know
-//! what a call is.
+//! 4xx (CONTRACT 4.6). Where the way to the bank fails (no connection, no TLS), it fails for
+//! everybody, whoever called. What is answered, or never answered, may be about one client's calls
+//! alone: that opens it only where it happened to all clients that called lately, and whose calls
+//! did not fail is let through to see. It works with one endpoint, and it is handed the time. It
+//! must not know what a call is.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::deadline::later;
+use crate::ids::ClientKey;
 use crate::routes;
+
+/// A client whose last call began longer ago says nothing about now.
+const LATELY: Duration = Duration::from_secs(10);
+/// So many clients are remembered; of more, those that called last.
+const CLIENTS_MAX: usize = 64;
 
 /// One target's breaker, shared by all workers.
 #[derive(Debug)]
@@ -16,22 +26,52 @@ pub struct Breaker {
     state: Mutex<State>,
 }
 
+#[derive(Debug)]
+struct State {
+    gate: Gate,
+    /// So many calls in a row found no way to the bank.
+    unreached: u32,
+    /// The clients that called lately, and how that went.
+    clients: Vec<Standing>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    client: ClientKey,
+    /// So many of its calls in a row failed at the bank; none where the last one went well.
+    failures: u32,
+    last: Instant,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Calls pass; so many failed in a row.
-    Closed { failures: u32 },
-    /// No call passes until then.
-    Open { until: Instant },
+enum Gate {
+    /// Calls pass.
+    Closed,
+    /// No call passes until then; where it is not the way that failed, a client whose calls did
+    /// not fail has one.
+    Open { until: Instant, way: bool },
     /// One call is under way to see; the others wait for its verdict, or for its time to run out.
-    Probing { until: Instant },
+    Probing { until: Instant, way: bool },
+}
+
+/// What failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The way to the bank: nobody can be served.
+    Way,
+    /// This call: the bank's own 5xx, no answer, a broken one.
+    Call,
 }
 
 /// What a call under way owes the breaker: a verdict, also when it is dropped.
 #[derive(Debug)]
 pub struct Watched {
     breaker: Arc<Breaker>,
-    probing: bool,
-    reported: bool,
+    /// Whose call it is; none for a look of the hub's own.
+    client: Option<ClientKey>,
+    admitted: Instant,
+    /// Where this call is the one that sees: what the gate was before.
+    probing: Option<Gate>,
 }
 
 /// What [`Breaker`] is doing, for metrics and the status page.
@@ -48,47 +88,54 @@ pub enum Position {
 impl Breaker {
     /// A closed breaker.
     pub const fn new(rule: routes::Breaker) -> Self {
-        Self { rule, state: Mutex::new(State::Closed { failures: 0 }) }
+        let state = State { gate: Gate::Closed, unreached: 0, clients: Vec::new() };
+        Self { rule, state: Mutex::new(state) }
     }
 
-    /// Lets a call through, or says how long to wait.
+    /// Lets a call through, or says how long to wait. `client` is whose call it is; none for a look
+    /// of the hub's own.
     ///
     /// # Errors
     /// The time until the breaker will let a call through.
-    pub fn admit(self: &Arc<Self>, now: Instant) -> Result<Watched, Duration> {
+    pub fn admit(
+        self: &Arc<Self>,
+        now: Instant,
+        client: Option<ClientKey>,
+    ) -> Result<Watched, Duration> {
         let mut state = self.lock();
-        let probing = match *state {
-            State::Closed { .. } => false,
-            State::Open { until } | State::Probing { until } if now < until => {
+        let probing = match state.gate {
+            Gate::Closed => None,
+            Gate::Open { until, way } if now < until && (way || state.has_failed(client)) => {
                 return Err(until - now);
             }
-            State::Open { .. } | State::Probing { .. } => {
-                *state = State::Probing { until: now + self.rule.open_for };
-                true
+            Gate::Probing { until, .. } if now < until => return Err(until - now),
+            before @ (Gate::Open { way, .. } | Gate::Probing { way, .. }) => {
+                state.gate = Gate::Probing { until: later(now, self.rule.open_for), way };
+                Some(before)
             }
         };
         drop(state);
-        Ok(Watched { breaker: self.clone(), probing, reported: false })
+        Ok(Watched { breaker: self.clone(), client, admitted: now, probing })
     }
 
     /// A look at the bank, not a call, went well. One that was answered closes the breaker; a
     /// connection alone lets the next call see.
     pub fn looked_well(&self, now: Instant, answered: bool) {
         let mut state = self.lock();
-        *state = match *state {
-            State::Open { .. } if !answered => State::Open { until: now },
-            State::Open { .. } => State::Closed { failures: 0 },
+        match state.gate {
+            Gate::Open { way, .. } if !answered => state.gate = Gate::Open { until: now, way },
+            Gate::Open { .. } => state.close(),
             // Its verdict is under way, and it knows more.
-            unchanged @ (State::Closed { .. } | State::Probing { .. }) => unchanged,
-        };
+            Gate::Closed | Gate::Probing { .. } => {}
+        }
     }
 
     /// What it is doing.
     pub fn position(&self, now: Instant) -> Position {
-        match *self.lock() {
-            State::Closed { .. } => Position::Closed,
-            State::Open { until } if now < until => Position::Open,
-            State::Open { .. } | State::Probing { .. } => Position::HalfOpen,
+        match self.lock().gate {
+            Gate::Closed => Position::Closed,
+            Gate::Open { until, .. } if now < until => Position::Open,
+            Gate::Open { .. } | Gate::Probing { .. } => Position::HalfOpen,
         }
     }
 
@@ -98,30 +145,111 @@ impl Breaker {
     }
 }
 
+impl State {
+    fn close(&mut self) {
+        (self.gate, self.unreached) = (Gate::Closed, 0);
+        self.clients.iter_mut().for_each(|standing| standing.failures = 0);
+    }
+
+    /// What is known of a client; of one too many, whoever called longest ago is forgotten.
+    fn standing(&mut self, client: ClientKey, at: Instant) -> Option<&mut Standing> {
+        let known = self.clients.iter().position(|standing| standing.client == client);
+        let new = Standing { client, failures: 0, last: at };
+        let place = match known {
+            Some(place) => place,
+            None if self.clients.len() < CLIENTS_MAX => {
+                self.clients.push(new);
+                self.clients.len() - 1
+            }
+            None => {
+                let each = self.clients.iter().enumerate();
+                let (place, _) = each.min_by_key(|(_, standing)| standing.last)?;
+                *self.clients.get_mut(place)? = new;
+                place
+            }
+        };
+        let standing = self.clients.get_mut(place)?;
+        standing.last = standing.last.max(at);
+        Some(standing)
+    }
+
+    /// Those whose last call says something about now.
+    fn lately(&self, now: Instant) -> impl Iterator<Item = &Standing> {
+        self.clients.iter().filter(move |standing| standing.is_of_late(now))
+    }
+
+    /// Whether this client is one of those whose calls failed. A look is not.
+    fn has_failed(&self, client: Option<ClientKey>) -> bool {
+        let Some(client) = client else { return true };
+        self.clients.iter().any(|standing| standing.client == client && standing.failures > 0)
+    }
+
+    /// Whether the calls of all clients that called lately failed, and so many together.
+    fn fails_all(&self, now: Instant, failures_max: u32) -> bool {
+        let all_fail = self.lately(now).all(|standing| standing.failures > 0);
+        let failures = self.lately(now).map(|standing| standing.failures);
+        all_fail && failures.fold(self.unreached, u32::saturating_add) >= failures_max
+    }
+}
+
+impl Standing {
+    fn is_of_late(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) < LATELY
+    }
+}
+
 impl Watched {
     /// The bank answered.
     pub fn succeed(mut self) {
-        self.reported = true;
         let mut state = self.breaker.lock();
         // A call that was let through before the breaker opened says nothing about now.
-        if self.probing || matches!(*state, State::Closed { failures: 1.. }) {
-            *state = State::Closed { failures: 0 };
+        if self.probing.take().is_some() {
+            state.close();
+        }
+        if state.gate == Gate::Closed {
+            state.unreached = 0;
+            let standing = self.client.and_then(|client| state.standing(client, self.admitted));
+            if let Some(standing) = standing {
+                standing.failures = 0;
+            }
         }
     }
 
-    /// The bank failed.
-    pub fn fail(mut self, now: Instant) {
-        self.reported = true;
+    /// The bank failed. Says whether calls of other clients went well lately: then it may be about
+    /// this client's calls alone.
+    pub fn fail(mut self, now: Instant, failure: Failure) -> bool {
         let rule = self.breaker.rule;
         let mut state = self.breaker.lock();
-        *state = match *state {
-            State::Closed { failures } if failures + 1 < rule.failures.get() => {
-                State::Closed { failures: failures + 1 }
+        match (failure, self.client) {
+            (Failure::Call, Some(client)) => {
+                if let Some(standing) = state.standing(client, now) {
+                    standing.failures = standing.failures.saturating_add(1);
+                }
             }
-            State::Closed { .. } => State::Open { until: now + rule.open_for },
-            State::Probing { .. } if self.probing => State::Open { until: now + rule.open_for },
-            unchanged @ (State::Open { .. } | State::Probing { .. }) => unchanged,
+            (Failure::Way, _) | (Failure::Call, None) => {
+                state.unreached = state.unreached.saturating_add(1);
+            }
+        }
+        let probing = self.probing.take().is_some();
+        if probing && failure == Failure::Call {
+            // There is a way again, and something else is wrong.
+            state.unreached = 0;
+        }
+        let unreached = state.unreached >= rule.failures.get();
+        let open = match state.gate {
+            Gate::Closed => unreached || state.fails_all(now, rule.failures.get()),
+            Gate::Probing { .. } => probing,
+            Gate::Open { .. } => false,
         };
+        if open {
+            let way = unreached || failure == Failure::Way;
+            state.gate = Gate::Open { until: later(now, rule.open_for), way };
+            // Who failed before that has nothing to do with it, and may try.
+            state.clients.retain(|standing| standing.is_of_late(now));
+        }
+        state
+            .lately(now)
+            .any(|standing| Some(standing.client) != self.client && standing.failures == 0)
     }
 
     /// Nothing was learned about the bank: the fault was ours, or the caller left.
@@ -132,90 +260,15 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if self.probing && !self.reported {
-            // The probe died without a verdict: let the next call be the probe, now.
-            let mut state = self.breaker.lock();
-            if let State::Probing { until } = *state {
-                *state = State::Open { until: until - self.breaker.rule.open_for };
-            }
+        let Some(before) = self.probing else { return };
+        // The probe died without a verdict: let the next call be the probe, now.
+        let mut state = self.breaker.lock();
+        if let Gate::Probing { .. } = state.gate {
+            state.gate = before;
         }
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test's first instant has to come from somewhere")]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::*;
-
-    const OPEN_FOR: Duration = Duration::from_secs(5);
-
-    fn breaker() -> Arc<Breaker> {
-        let failures = NonZeroU32::new(2).unwrap();
-        Arc::new(Breaker::new(routes::Breaker { failures, open_for: OPEN_FOR }))
-    }
-
-    #[test]
-    fn it_opens_after_so_many_failures_in_a_row_and_no_sooner() {
-        let (breaker, now) = (breaker(), Instant::now());
-        breaker.admit(now).unwrap().fail(now);
-        breaker.admit(now).unwrap().succeed();
-        breaker.admit(now).unwrap().fail(now);
-        assert_eq!(breaker.position(now), Position::Closed);
-        breaker.admit(now).unwrap().fail(now);
-        assert_eq!(breaker.admit(now).unwrap_err(), OPEN_FOR);
-        assert_eq!(breaker.position(now), Position::Open);
-    }
-
-    #[test]
-    fn half_open_lets_exactly_one_call_through() {
-        let (breaker, now) = (breaker(), Instant::now());
-        breaker.admit(now).unwrap().fail(now);
-        breaker.admit(now).unwrap().fail(now);
-        let later = now + OPEN_FOR;
-        let probe = breaker.admit(later).unwrap();
-        assert!(breaker.admit(later).is_err());
-        probe.succeed();
-        assert_eq!(breaker.position(later), Position::Closed);
-        breaker.admit(later).unwrap().succeed();
-    }
-
-    #[test]
-    fn a_failed_probe_opens_it_again_and_an_abandoned_one_leaves_the_place_to_the_next() {
-        let (breaker, now) = (breaker(), Instant::now());
-        breaker.admit(now).unwrap().fail(now);
-        breaker.admit(now).unwrap().fail(now);
-        let later = now + OPEN_FOR;
-        breaker.admit(later).unwrap().abandon();
-        let probe = breaker.admit(later).unwrap();
-        probe.fail(later);
-        assert_eq!(breaker.admit(later).unwrap_err(), OPEN_FOR);
-    }
-
-    #[test]
-    fn a_look_that_was_answered_closes_it_and_a_connection_lets_one_call_through() {
-        let (breaker, now) = (breaker(), Instant::now());
-        let open = || (0..2).for_each(|_| breaker.admit(now).unwrap().fail(now));
-        open();
-        breaker.looked_well(now, false);
-        let trial = breaker.admit(now).unwrap();
-        assert!(breaker.admit(now).is_err());
-        breaker.looked_well(now, true);
-        assert!(breaker.admit(now).is_err(), "the call under way decides");
-        trial.succeed();
-        open();
-        breaker.looked_well(now, true);
-        assert_eq!(breaker.position(now), Position::Closed);
-    }
-
-    #[test]
-    fn a_straggler_from_before_does_not_close_it() {
-        let (breaker, now) = (breaker(), Instant::now());
-        let straggler = breaker.admit(now).unwrap();
-        breaker.admit(now).unwrap().fail(now);
-        breaker.admit(now).unwrap().fail(now);
-        straggler.succeed();
-        assert_eq!(breaker.position(now), Position::Open);
-    }
-}
+mod tests;

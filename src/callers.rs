@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use http::HeaderValue;
 
 use crate::fault::Fault;
-use crate::ids::{ClientId, Fingerprint, TargetId};
+use crate::ids::{ClientId, ClientKey, Fingerprint, TargetId};
 use crate::limiter::{Gate, KeyedGate, clock};
 use crate::routes::{Client, ClientStatus, Quota, RouteTable};
 
@@ -31,6 +31,8 @@ pub struct Peer {
 pub struct Caller {
     /// Its entry in the table.
     pub client: Arc<Client>,
+    /// What its calls are counted under.
+    pub key: ClientKey,
     /// Its id, as the value of a header field.
     pub wire_id: HeaderValue,
     /// All its calls.
@@ -125,7 +127,8 @@ impl Caller {
             KeyedGate::quota,
             |quota| KeyedGate::new(quota, clock()),
         );
-        Self { client: client.clone(), wire_id: wire_id(client.id.as_str()), gate, target_gate }
+        let wire_id = wire_id(client.id.as_str());
+        Self { client: client.clone(), key: client.id.key(), wire_id, gate, target_gate }
     }
 }
 

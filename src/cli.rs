@@ -60,6 +60,9 @@ pub enum Command {
         /// The routing table
         #[arg(long, value_name = "FILE", default_value = "routes.toml")]
         config: PathBuf,
+        /// Also where a bank's file is broken and no last good entry of it is known
+        #[arg(long)]
+        force: bool,
     },
     /// Say what a routing table means, or everything that is wrong with it
     Check {
@@ -149,7 +152,9 @@ impl From<Verdict> for ExitCode {
 pub fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Run { config, upgrade } => run::run(&config, upgrade),
-        Command::Upgrade { config } => upgrade::run(&config, &mut io::stdout()),
+        Command::Upgrade { config, force } => {
+            upgrade::run(&config, force, &mut io::stdout(), &mut io::stderr())
+        }
         Command::Check { config } => {
             check::run(&config, &mut io::stdout(), &mut io::stderr()).map(Into::into)
         }

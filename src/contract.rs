@@ -53,8 +53,15 @@
 //! - **Headers of answers** pass where they are declared. Names with an underscore are let in where
 //!   the operation declares them, and nowhere else.
 //!
+//! - **Fields that the hub asserts** (`X-CorAPI-*`, `X-Correlation-ID`, `Forwarded`,
+//!   `X-Forwarded-*`, `Client-Cert*`, `Via`, `traceparent`) are never the client's. Where a
+//!   document declares one, the system gets what the hub writes there, or nothing; `corgate check`
+//!   says so.
+//!
 //! | extension | on | meaning |
 //! |---|---|---|
+//! | `x-corgate-role` | a header | `client-id`: the hub writes the caller's id there; one that the client sent must agree |
+//! | `x-corgate-role` | a query parameter, a text of a body | `client-id`: must be an id that the caller goes by |
 //! | `x-corgate-errors` | the document, an operation | `oauth` (if left out), `konsentus` or `fdx`: the words of refusals |
 //! | `x-corgate-failures` | the document, an operation | what fails with a status of its own: `bearer`, `client` (every other `invalid_client`), `media_type`; each `{status, error}`, `error` may be left out. An operation's replaces the document's |
 //! | `x-corgate-report` | an operation | `all`: every wrong field in one refusal, not the first alone |
@@ -68,6 +75,7 @@
 //! | `x-corgate-unique` | an array | the member that is different in each item |
 //! | `x-corgate-pgp-needs` | an object | the member that must be there if any text within is PGP-armoured |
 
+mod asserted;
 mod body;
 mod compile;
 mod head;
@@ -75,6 +83,7 @@ mod media;
 mod native;
 mod rule;
 
+pub(crate) use asserted::{X_CORAPI_CLIENT_ID, X_CORAPI_TARGET_ID};
 pub use body::{BodyRules, Waivers};
 pub use compile::CompileError;
 pub use head::{AuthorizationPolicy, HeadRules};
@@ -98,6 +107,8 @@ pub struct Contract {
     pub operations: Vec<Operation>,
     /// How faults are told, where the document is a system's own (`x-corgate-native`).
     pub native: Option<FaultStyle>,
+    /// What the document says and the hub does otherwise, for people.
+    pub notes: Vec<CompileError>,
 }
 
 /// What an operation is to corgate.

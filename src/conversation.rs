@@ -4,6 +4,7 @@
 //! where one is needed, then request and answer until the dialect is done. It must not know any
 //! dialect.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +12,17 @@ use http::HeaderMap;
 
 use crate::answer::Answer;
 use crate::callers::Peer;
+use crate::deadline::seconds;
 use crate::dialect::held::{DEFAULT_LIFE, HeldKey};
-use crate::dialect::told::Told;
+use crate::dialect::told::{Owner, Tokens, Told};
 use crate::dialect::{self, Asked, Heard, Recipe, TURNS_MAX, Turn};
 use crate::exchange::{Banks, Entropy, Setting};
 use crate::fault::Fault;
+use crate::ids::ClientId;
 use crate::limiter::Permit;
 use crate::oauth::Call;
 use crate::record::Trail;
+use crate::routes::UnknownTokens;
 use crate::snapshot::Route;
 
 /// How a conversation ended, and what is known of the way.
@@ -31,13 +35,23 @@ pub(crate) async fn hold<B: Banks, E: Entropy>(
     route: &Arc<Route>,
     asked: &Asked<'_>,
 ) -> Outcome {
-    let Some(key) = FlightKey::of(asked, setting.peer) else {
-        return converse(setting, permit, route, asked).await;
+    if let Err(fault) = check_owner(setting, asked) {
+        return (Err(fault), Trail::default());
+    }
+    let Some(flight) = Flight::of(asked, setting.peer) else {
+        let outcome = converse(setting, permit, route, asked).await;
+        learn(setting, asked, &outcome);
+        return outcome;
     };
     let replay = asked.target.translation.replay_window.unwrap_or_default();
-    let talk = converse(setting, permit, route, asked);
+    let talk = async {
+        let outcome = converse(setting, permit, route, asked).await;
+        // Only of the call that was carried: who waits has said nothing to the bank.
+        learn(setting, asked, &outcome);
+        outcome
+    };
     // Boxed, so that the room that it needs is not every call's.
-    Box::pin(setting.banks.alone(key, replay, talk)).await
+    Box::pin(setting.banks.alone(flight, replay, talk)).await
 }
 
 async fn converse<B: Banks, E: Entropy>(
@@ -58,14 +72,15 @@ async fn converse<B: Banks, E: Entropy>(
             Some(recipe) => Some(Box::pin(setting.banks.held(permit, route, recipe)).await?),
         };
         let mut turn = dialect::open(asked, held.as_ref())?;
-        for number in 0..TURNS_MAX {
-            let request = match turn {
+        for _ in 0..TURNS_MAX {
+            let (step, request) = match turn {
                 Turn::Done(heard) => return Ok(heard),
-                Turn::Ask(request) => request,
+                Turn::Ask(request) => (0, request),
+                Turn::Then(step, request) => (step, request),
             };
             let (answer, way) = setting.banks.forward(permit, route, request).await;
             trail = way;
-            turn = dialect::hear(asked, held.as_ref(), number, answer?).inspect_err(|fault| {
+            turn = dialect::hear(asked, held.as_ref(), step, answer?).inspect_err(|fault| {
                 if let (Fault::CredentialsRejected, Some(held)) = (fault, &held) {
                     setting.banks.evict(held);
                 }
@@ -73,30 +88,99 @@ async fn converse<B: Banks, E: Entropy>(
         }
         match turn {
             Turn::Done(heard) => Ok(heard),
-            Turn::Ask(_) => Err(Fault::Internal("a conversation without an end")),
+            Turn::Ask(_) | Turn::Then(..) => Err(Fault::Internal("a conversation without an end")),
         }
     };
     let heard = heard.await;
     (heard, trail)
 }
 
-/// What names a refresh that must not happen twice at once: the bank, the client with its
-/// certificate, and the token. Only a hash of the token is kept.
+/// A refresh that must not happen twice at once.
+#[derive(Debug, Clone)]
+pub struct Flight {
+    /// What names it: the bank, the client and the token. Not the certificate: while a client
+    /// rolls its certificates over, its instances show different ones.
+    pub key: FlightKey,
+    /// All that it asks for. The answer to a question is no answer to another one.
+    pub question: FlightKey,
+    /// Whose it is.
+    pub client: ClientId,
+}
+
+/// Part of a [`Flight`]: only a hash is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FlightKey(HeldKey);
 
 impl FlightKey {
-    /// The key of a call, where the bank's refresh tokens are good once (DIALECTS 2.3). A code
-    /// exchange has none: the same code twice is an attack, not a coincidence.
+    /// As it travels to another process.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        self.0.bytes()
+    }
+
+    /// As it came from another process.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(HeldKey::from_bytes(bytes))
+    }
+}
+
+impl Flight {
+    /// The flight of a call, where the bank's refresh tokens are good once (DIALECTS 2.3). A code
+    /// exchange is none: the same code twice is an attack, not a coincidence.
     fn of(asked: &Asked<'_>, peer: &Peer) -> Option<Self> {
         if asked.call != Call::Token || !asked.target.translation.rotates_refresh_tokens {
             return None;
         }
-        let is_refresh = asked.form.value("grant_type") == Some("refresh_token");
-        let token = asked.form.value("refresh_token").filter(|_| is_refresh)?;
-        let certificate = peer.fingerprint.map(|print| print.to_string()).unwrap_or_default();
-        let parts = [asked.target.id.as_str(), asked.client_id.as_str(), &certificate, token];
-        Some(Self(HeldKey::of(&parts)))
+        let token = presented(asked)?;
+        // Whoever only says who it is does not share with who has shown it.
+        let shown = if peer.fingerprint.is_some() { "shown" } else { "said" };
+        let parts = [asked.target.id.as_str(), asked.client_id.as_str(), shown, token];
+        // Parameters have no order, and one without a value is as good as none (RFC 6749 section
+        // 3.2).
+        let mut pairs: Vec<_> = asked.form.pairs().filter(|(_, value)| !value.is_empty()).collect();
+        pairs.sort_unstable();
+        let pairs: Vec<_> = pairs.into_iter().flat_map(|(name, value)| [name, value]).collect();
+        Some(Self {
+            key: FlightKey(HeldKey::of(&parts)),
+            question: FlightKey(HeldKey::of(&pairs)),
+            client: asked.client_id.clone(),
+        })
+    }
+}
+
+/// The flight of a form, for tests of who goes and who waits.
+#[cfg(test)]
+pub(crate) fn flight_of(client: ClientId, token: &str, form: &str) -> Flight {
+    let key = FlightKey(HeldKey::of(&[client.as_str(), token]));
+    Flight { key, question: FlightKey(HeldKey::of(&[form])), client }
+}
+
+/// The refresh token of a refresh.
+fn presented<'a>(asked: &'a Asked<'_>) -> Option<&'a str> {
+    let is_refresh = asked.form.value("grant_type") == Some("refresh_token");
+    asked.form.value("refresh_token").filter(|_| is_refresh)
+}
+
+/// A token that the call is about has to be this client's, where the bank can't tell: it knows one
+/// client only, the hub (RFC 6749 section 10.4, RFC 7009 section 2.1).
+fn check_owner<B, E>(setting: &Setting<'_, '_, B, E>, asked: &Asked<'_>) -> Result<(), Fault> {
+    if !asked.target.dialect.shares_registration(asked.client_id) {
+        return Ok(());
+    }
+    let (token, refusal) = match asked.call {
+        Call::Token => (presented(asked), Fault::TokenUnowned),
+        Call::Revoke => (asked.form.value("token"), Fault::TokenUnowned),
+        Call::Username => (bearer(asked.headers), Fault::BearerUnknown),
+    };
+    let Some(token) = token else { return Ok(()) };
+    let (memory, now) = (&setting.hub.memory, setting.now);
+    match memory.owner(asked.target.id.as_str(), asked.client_id.as_str(), token, now) {
+        Owner::Own => Ok(()),
+        Owner::Another => Err(refusal),
+        Owner::Unknown => match asked.target.translation.unknown_tokens {
+            UnknownTokens::Refuse => Err(refusal),
+            UnknownTokens::Learn if memory.is_complete(now) => Err(refusal),
+            UnknownTokens::Learn | UnknownTokens::Pass => Ok(()),
+        },
     }
 }
 
@@ -104,35 +188,77 @@ impl FlightKey {
 pub(crate) fn recall<B, E>(
     setting: &Setting<'_, '_, B, E>,
     route: &Route,
+    client: &ClientId,
     headers: &HeaderMap,
 ) -> Option<Told> {
     if !route.target.remembers_tokens() {
         return None;
     }
-    let token = bearer(headers)?;
-    setting.hub.memory.recall(route.target.id.as_str(), token, setting.now)
+    let (target, token) = (route.target.id.as_str(), bearer(headers)?);
+    setting.hub.memory.recall(target, client.as_str(), token, setting.now)
 }
 
-/// Remembers the token of a good token answer, where the target's entry has a use for it.
-pub(crate) fn remember<B, E>(setting: &Setting<'_, '_, B, E>, asked: &Asked<'_>, answer: &Answer) {
-    if asked.call != Call::Token || answer.status != 200 || !asked.target.remembers_tokens() {
+/// Learns from a call that was carried, where the target's entry has a use for it: whose the tokens
+/// of a good answer are, and what was revoked.
+fn learn<B, E>(setting: &Setting<'_, '_, B, E>, asked: &Asked<'_>, outcome: &Outcome) {
+    let target = asked.target;
+    match asked.call {
+        Call::Token => {
+            let wanted =
+                target.remembers_tokens() || target.dialect.shares_registration(asked.client_id);
+            if let (true, Ok(heard)) = (wanted, &outcome.0) {
+                remember(setting, asked, &heard.answer);
+            }
+        }
+        Call::Revoke if target.translation.assert_username => {
+            let (heard, trail) = outcome;
+            let kept = heard.as_ref().is_ok_and(|heard| heard.answer.status.is_client_error());
+            // A bank that was asked may have revoked it, whatever became of its answer.
+            let asked_bank = trail.duration.is_some() || heard.is_ok();
+            if let (false, true, Some(token)) = (kept, asked_bank, asked.form.value("token")) {
+                let (memory, client) = (&setting.hub.memory, asked.client_id.as_str());
+                memory.forget_name(target.id.as_str(), client, token, setting.now);
+            }
+        }
+        Call::Revoke | Call::Username => {}
+    }
+}
+
+/// Remembers the tokens of a good token answer.
+fn remember<B, E>(setting: &Setting<'_, '_, B, E>, asked: &Asked<'_>, answer: &Answer) {
+    if answer.status != 200 {
         return;
     }
-    let Ok(token) = serde_json::from_slice::<TokenAnswer<'_>>(&answer.body) else { return };
-    let life = Duration::from_secs(token.expires_in.unwrap_or(DEFAULT_LIFE.as_secs()));
-    let username = asked.form.value("username").unwrap_or_default();
-    if username.is_empty() && asked.target.translation.assert_username {
-        // A refresh may come without a name (`username_on_refresh`): the hub can't vouch for one.
-        return;
-    }
-    let target = asked.target.id.as_str();
-    setting.hub.memory.tell(target, &token.access_token, username, life, setting.now);
+    let Ok(answer) = serde_json::from_slice::<TokenAnswer<'_>>(&answer.body) else { return };
+    // A refresh may come without a name (`username_on_refresh`): the hub can't vouch for one.
+    let username =
+        asked.form.value("username").filter(|_| asked.target.translation.assert_username);
+    let tokens = Tokens {
+        target: asked.target.id.as_str(),
+        client: asked.client_id.as_str(),
+        access: (&answer.access_token, answer.life()),
+        refresh: answer.refresh_token.as_deref().filter(|token| !token.is_empty()),
+        presented: presented(asked),
+        username,
+    };
+    setting.hub.memory.tell(&tokens, setting.now);
 }
 
 #[derive(serde::Deserialize)]
 struct TokenAnswer<'a> {
-    access_token: std::borrow::Cow<'a, str>,
-    expires_in: Option<u64>,
+    #[serde(borrow)]
+    access_token: Cow<'a, str>,
+    #[serde(borrow, default)]
+    refresh_token: Option<Cow<'a, str>>,
+    #[serde(default)]
+    expires_in: serde_json::Value,
+}
+
+impl TokenAnswer<'_> {
+    /// How long the access token lives. A bank that says it as no number lets nobody down.
+    fn life(&self) -> Duration {
+        dialect::held::seconds_of(&self.expires_in).map_or(DEFAULT_LIFE, seconds)
+    }
 }
 
 /// The hub's own answer to a username check, where the table wants it (DIALECTS 2.5): it proves

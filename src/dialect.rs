@@ -5,6 +5,9 @@
 //! [`Dialect`]. This file decides nothing but which. It must not know sockets, nor the clock.
 
 mod blink;
+#[cfg(test)]
+mod bounds;
+mod coding;
 mod flinks;
 #[cfg(test)]
 mod golden;
@@ -18,7 +21,7 @@ mod request;
 pub mod told;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 pub use self::held::{Held, Recipe};
 use crate::answer::Answer;
@@ -98,7 +101,7 @@ pub struct ProviderRequest {
 }
 
 /// What came from the bank, whole.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ProviderAnswer {
     /// The status.
     pub status: StatusCode,
@@ -113,8 +116,21 @@ pub struct ProviderAnswer {
 pub enum Turn {
     /// Ask the bank.
     Ask(ProviderRequest),
+    /// Ask the bank, and be told this number with its answer: what it answers means something else
+    /// by what was said before.
+    Then(u8, ProviderRequest),
     /// Give the client this answer.
     Done(Heard),
+}
+
+impl Turn {
+    /// The same question under a number.
+    fn then(self, step: u8) -> Self {
+        match self {
+            Self::Ask(request) | Self::Then(_, request) => Self::Then(step, request),
+            done @ Self::Done(_) => done,
+        }
+    }
 }
 
 /// The end of a conversation.
@@ -149,8 +165,14 @@ impl Oddity {
 /// sees a request that has been here before.
 const VIA_US: HeaderValue = HeaderValue::from_static("1.1 corgate");
 
-/// Most requests of one conversation. No dialect needs more than two.
-pub const TURNS_MAX: u8 = 3;
+/// A server's nonce for DPoP proofs (RFC 9449 section 8). The hub carries no proof to a bank, but a
+/// bank's word about them is not lost on the way.
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+/// Longest nonce that is passed on.
+const NONCE_BYTES_MAX: usize = 512;
+
+/// Most requests of one conversation: a revocation under a wrong hint has so many.
+pub const TURNS_MAX: u8 = 4;
 
 /// The token of the hub's own that the call needs, and how to get it.
 ///
@@ -178,21 +200,33 @@ pub fn open(asked: &Asked<'_>, held: Option<&Held>) -> Result<Turn, Fault> {
     }
 }
 
-/// Hears the answer to the request number `turn`, counted from 0.
+/// Hears the answer to the first request (`step` is 0 then), or to the one of that step.
 ///
 /// # Errors
 /// A provider fault when the answer is none that may be passed on.
 pub fn hear(
     asked: &Asked<'_>,
     held: Option<&Held>,
-    turn: u8,
+    step: u8,
     answer: ProviderAnswer,
 ) -> Result<Turn, Fault> {
-    match &asked.target.dialect {
+    let answer = coding::decoded(answer, asked.target.response_bytes_max)?;
+    let nonce = answer.headers.get(&DPOP_NONCE).filter(|nonce| is_nonce(nonce)).cloned();
+    let mut turn = match &asked.target.dialect {
         Dialect::Blink => blink::hear(asked, answer),
         Dialect::OAuth2(settings) => oauth2::hear(asked, settings, &answer),
-        Dialect::Flinks(settings) => flinks::hear(asked, settings, turn, &answer),
+        Dialect::Flinks(settings) => flinks::hear(asked, settings, step, &answer),
         Dialect::Konsentus(_) => konsentus::hear(asked, held, &answer),
         Dialect::Oxlin(settings) => oxlin::hear(asked, settings, &answer),
+    }?;
+    if let (Turn::Done(heard), Some(nonce)) = (&mut turn, nonce) {
+        heard.answer.headers.insert(DPOP_NONCE, nonce);
     }
+    Ok(turn)
+}
+
+/// `nonce = 1*NQCHAR` (RFC 9449 section 8.1).
+fn is_nonce(value: &HeaderValue) -> bool {
+    let is_nqchar = |byte: &u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+    (1..=NONCE_BYTES_MAX).contains(&value.len()) && value.as_bytes().iter().all(is_nqchar)
 }

@@ -5,15 +5,19 @@
 
 mod access_log;
 mod admin;
+mod admission;
 mod asked;
 mod body;
+mod buffered;
 pub mod chassis;
+mod checked;
 mod clients;
 mod clock;
 mod commons;
 mod connection;
 mod counted;
 mod cut;
+mod doors;
 mod estate;
 mod flights;
 mod forward;
@@ -23,19 +27,31 @@ mod guard;
 mod guests;
 mod handover;
 mod hands;
+mod handshakes;
 mod held;
+mod hello;
+mod housekeeping;
 mod hub;
+mod last_good;
+mod line_queue;
 mod local;
+mod local_failure;
 mod meters;
 mod metrics;
 pub mod names;
 mod notify;
 mod plug;
+pub mod process_log;
+mod progress;
 mod reload;
+mod reusable;
 mod run_dir;
+pub mod signals;
 mod sockets;
 mod standing;
+mod stay;
 mod successor;
+mod supervised;
 mod tls;
 mod untaken;
 mod watch;
@@ -50,16 +66,19 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use access_log::LogCounters;
+pub use checked::{Checked, check};
 use estate::Estate;
-pub use given::Given;
+pub use given::{Given, load};
+use housekeeping::Housekeeping;
 use hub::Hub;
 pub use hub::Stage;
-use reload::ReloadThread;
+use reload::{ReloadThread, Texts};
 use sockets::Bound;
 use standing::Now;
 use tls::{EdgeSide, Shelf};
 use tokio::signal::unix::Signal;
 
+use crate::deadline::later;
 use crate::routes::RouteTable;
 use crate::snapshot::Snapshot;
 
@@ -101,6 +120,8 @@ pub struct Running {
     admin_thread: Option<admin::AdminThread>,
     log_thread: Option<JoinHandle<()>>,
     reload_thread: Option<ReloadThread>,
+    /// It ends with this.
+    _housekeeping: Housekeeping,
 }
 
 /// Starts a gateway in this process. Ports may be 0.
@@ -114,7 +135,7 @@ pub fn start(given: impl Into<Given>) -> Result<Running, StartError> {
 /// Starts a gateway that uses, and leaves, these sockets.
 fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> {
     let bound = Bound::bind(&given.table.gateway, &estate)?;
-    let Given { table, aside, config, names } = given;
+    let Given { table, aside, config, names, good, included, predecessor } = given;
     for switch in table.insecure_switches() {
         tracing::warn!("insecure: {switch}");
     }
@@ -132,12 +153,16 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
     let Bound { addresses, ears, admin, admin_address } = bound;
     let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, names, ears.len());
     let hub = Arc::new(hub);
+    let _ = hub.commons.own.set(addresses.iter().copied().chain([admin_address]).collect());
+    if let Some(predecessor) = predecessor {
+        hub.flights.set_predecessor(predecessor);
+    }
     read_banks_tls(&hub, &shelf);
     stand(&hub, aside);
     let reload_thread = match &config {
         None => None,
         Some(config) => Some(
-            reload::spawn(hub.clone(), config)
+            reload::spawn(hub.clone(), config, Texts { good, included })
                 .map_err(|error| StartError::new("the reload thread can't start", error))?,
         ),
     };
@@ -148,6 +173,8 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
     }
     let admin_thread = admin::spawn(hub.clone(), admin)
         .map_err(|error| StartError::new("the admin listener can't start", error))?;
+    let housekeeping = housekeeping::spawn(&hub)
+        .map_err(|error| StartError::new("the housekeeping thread can't start", error))?;
     let process = std::process::id();
     let workers_count = workers.len();
     tracing::info!(process, ?addresses, admin = %admin_address, workers = workers_count, "serving");
@@ -160,6 +187,7 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
         admin_thread: Some(admin_thread),
         log_thread,
         reload_thread,
+        _housekeeping: housekeeping,
     })
 }
 
@@ -167,6 +195,7 @@ fn edge_tls(table: &RouteTable, shelf: &Shelf) -> Result<Option<Arc<EdgeSide>>, 
     let Some(tls) = &table.gateway.tls else { return Ok(None) };
     let side = EdgeSide::build(tls, shelf, None, None)
         .map_err(|error| StartError::new("the edge's TLS can't be set up", error))?;
+    side.tell(None);
     Ok(Some(side))
 }
 
@@ -214,6 +243,17 @@ impl Running {
         Some(reload::reload_on_hangup(reloader, hangups))
     }
 
+    /// What opens the access log anew at each SIGUSR1; nothing where there is none.
+    fn reopens(&self, mut asked: Signal) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let log = self.hub.log.clone()?;
+        Some(async move {
+            while asked.recv().await.is_some() {
+                tracing::info!("the access log is opened anew");
+                log.reopen();
+            }
+        })
+    }
+
     /// How it stands to new work.
     pub fn stage(&self) -> Stage {
         self.hub.stage()
@@ -247,6 +287,8 @@ impl Running {
         };
         if !self.is_succeeded() {
             self.hub.advance(Stage::Unready);
+            // What has failed is nothing to be sent on to: whoever waits there waits for nobody.
+            let delay = if self.hub.has_failed() { Duration::ZERO } else { delay };
             std::thread::sleep(delay);
         } else if let Some(admin) = self.admin_thread.take() {
             // Who asks for the state of things has to reach the one that stays.
@@ -277,20 +319,18 @@ impl Running {
 
     /// Waits until all workers are done, but no longer than `most`.
     fn wait_for_workers(&self, most: Duration) {
-        let end = now() + most;
+        let end = later(now(), most);
         while now() < end && !self.workers.iter().all(JoinHandle::is_finished) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Waits until the last access line is on the disk. The workers are gone; whoever else still
-    /// has the hub, such as a reload that hangs, is not waited for.
+    /// Waits until the last access line is on the disk, but not for a disk that hangs or a pipe
+    /// that nobody reads. The workers are gone; whoever else still has the hub, such as a reload
+    /// that hangs, is not waited for.
     fn finish_log(&mut self) {
         let (Some(thread), Some(log)) = (self.log_thread.take(), &self.hub.log) else { return };
-        log.end();
-        if thread.join().is_err() {
-            tracing::error!("the access log's thread panicked");
-        }
+        log.end(thread);
     }
 }
 

@@ -8,6 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::ids::ClientKey;
 use crate::routes;
 
 /// Most addresses of one bank.
@@ -33,6 +34,10 @@ struct Endpoint {
     in_flight: u32,
     /// So many calls in a row failed.
     failures: u32,
+    /// Whose call the first of them was.
+    first: Option<ClientKey>,
+    /// Whether another client's failed, too.
+    several: bool,
     /// It is left out until then; after that one call is let through to see.
     ejected: Option<Instant>,
 }
@@ -112,16 +117,25 @@ impl Endpoints {
 
     /// It answered.
     pub fn succeed(&self, index: usize) {
-        self.change(index, |endpoint| (endpoint.failures, endpoint.ejected) = (0, None));
+        self.change(index, |endpoint| {
+            *endpoint = Endpoint { in_flight: endpoint.in_flight, ..Endpoint::default() };
+        });
     }
 
-    /// It failed a call that it was sent: so many in a row, and it is left out.
-    pub fn fail(&self, index: usize, now: Instant) {
+    /// It failed a call that it was sent: so many in a row, and it is left out. Where calls of
+    /// other clients go well (`one_of_several`), those of one alone are no reason: it may be about
+    /// them.
+    pub fn fail(&self, index: usize, now: Instant, client: ClientKey, one_of_several: bool) {
+        self.change(index, |endpoint| {
+            let first = *endpoint.first.get_or_insert(client);
+            endpoint.several |= first != client || !one_of_several;
+        });
         self.note(index, now, 1);
     }
 
     /// It could not be reached: left out at once, for nobody is there.
     pub fn unreached(&self, index: usize, now: Instant) {
+        self.change(index, |endpoint| endpoint.several = true);
         self.note(index, now, self.rule.failures.get());
     }
 
@@ -155,7 +169,8 @@ impl Endpoints {
         let Some(endpoint) = state.endpoints.get_mut(index) else { return };
         endpoint.failures = endpoint.failures.saturating_add(failures);
         let is_out = endpoint.ejected.is_some();
-        if is_out || (endpoint.failures >= self.rule.failures.get() && another_is_up) {
+        let fails = endpoint.failures >= self.rule.failures.get() && endpoint.several;
+        if is_out || (fails && another_is_up) {
             endpoint.ejected = now.checked_add(self.rule.open_for);
         }
     }
@@ -207,6 +222,10 @@ mod tests {
         Arc::new(Endpoints::new(count, routes::Breaker { failures, open_for: OPEN_FOR }))
     }
 
+    fn client(number: u32) -> ClientKey {
+        crate::ids::ClientId::parse(&format!("C{number}")).unwrap().key()
+    }
+
     fn order(endpoints: &Endpoints, now: Instant) -> Vec<usize> {
         endpoints.order(now).iter().collect()
     }
@@ -227,22 +246,33 @@ mod tests {
     #[test]
     fn one_that_fails_is_left_out_and_comes_back_by_way_of_one_call() {
         let (endpoints, now) = (endpoints(2), Instant::now());
-        endpoints.fail(0, now);
+        endpoints.fail(0, now, client(1), false);
         endpoints.succeed(0);
-        endpoints.fail(0, now);
+        endpoints.fail(0, now, client(1), false);
         assert!(!endpoints.views()[0].ejected);
-        endpoints.fail(0, now);
+        endpoints.fail(0, now, client(1), false);
         for _ in 0..4 {
             assert_eq!(order(&endpoints, now), [1, 0]);
         }
         let later = now + OPEN_FOR;
         assert_eq!(order(&endpoints, later), [0, 1], "one call sees whether it is back");
         assert_eq!(order(&endpoints, later), [1, 0], "and no other");
-        endpoints.fail(0, later);
+        endpoints.fail(0, later, client(1), false);
         assert_eq!(order(&endpoints, later), [1, 0]);
         assert_eq!(order(&endpoints, later + OPEN_FOR), [0, 1]);
         endpoints.succeed(0);
         assert!(!endpoints.views()[0].ejected);
+    }
+
+    #[test]
+    fn one_client_among_several_has_no_address_left_out() {
+        let (endpoints, now) = (endpoints(2), Instant::now());
+        for _ in 0..99 {
+            endpoints.fail(0, now, client(1), true);
+        }
+        assert!(!endpoints.views()[0].ejected);
+        endpoints.fail(0, now, client(2), true);
+        assert!(endpoints.views()[0].ejected, "two clients, and none between them");
     }
 
     #[test]

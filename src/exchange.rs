@@ -20,7 +20,7 @@ use self::survey::Survey;
 use crate::answer::{Answer, Manner, X_CORRELATION_ID};
 use crate::callers::{Caller, Peer};
 use crate::contract::{Operation, Waivers};
-use crate::conversation::{self, FlightKey, Outcome};
+use crate::conversation::{self, Flight, Outcome};
 use crate::dialect::{Asked, Heard, Held, Moment, Oddity, ProviderAnswer, ProviderRequest, Recipe};
 use crate::fault::Fault;
 use crate::ids::CorrelationId;
@@ -65,11 +65,12 @@ pub trait Banks {
     /// Forgets a held token that a bank refused: exactly that one, not one fetched since.
     fn evict(&self, held: &Held);
 
-    /// Runs an exchange alone: whoever comes with the same key while it is under way gets its
-    /// outcome, and so does, for `replay` after its end, who comes later.
+    /// Runs an exchange alone: whoever comes with the same key and question while it is under way
+    /// gets its outcome, and so does, for `replay` after its end, who comes later. With another
+    /// question it is [`Fault::RefreshDiffers`].
     fn alone(
         &self,
-        key: FlightKey,
+        flight: Flight,
         replay: Duration,
         exchange: impl Future<Output = Outcome>,
     ) -> impl Future<Output = Outcome>;
@@ -162,9 +163,10 @@ async fn walk<'s, B: Banks, E: Entropy>(
     record.caller = Some(caller);
 
     // admit: the client's own limit, before anything else is looked at
-    let admitted = admit_client(caller.gate.as_deref())?;
+    let admitted = admit_client(caller.key, caller.gate.as_deref())?;
     if let Some(rules) = operation.native() {
-        let call = native::Call { api, operation, rules, caller, admitted, below, survey };
+        let call =
+            native::Call { api, operation, rules, caller, admitted, below, correlation, survey };
         // Boxed, so that the room that it needs is not every consent call's.
         return Box::pin(native::walk(setting, call, head, body, record)).await;
     }
@@ -182,12 +184,14 @@ async fn walk<'s, B: Banks, E: Entropy>(
 
     // head: what the body will be and what the client can read
     operation.head.authorization(headers, api.authorization)?;
+    survey.check_dpop(operation)?;
     operation.head.media(headers)?;
 
     // body: read bounded, parse, the contract's rules
     let bytes = read_body(hub, body).await?;
     record.bytes_in = bytes.len() as u64;
     let form = operation.body.check(&bytes, waivers_of(caller))?;
+    check_credentials(operation, &form)?;
     check_form_agrees(operation, caller, &form)?;
 
     // translate: the contract's request -> the bank's
@@ -208,7 +212,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
         headers,
         body: &bytes,
         form: &form,
-        told: conversation::recall(setting, route, headers),
+        told: conversation::recall(setting, route, &caller.client.id, headers),
         moment: moment(&mut setting.entropy, route),
     };
 
@@ -220,7 +224,6 @@ async fn walk<'s, B: Banks, E: Entropy>(
     if api.validate_token_response && oddity == Some(Oddity::TokenAnswer) {
         return Err(Fault::TokenAnswerInvalid);
     }
-    conversation::remember(setting, &asked, &answer);
     Ok(answer)
 }
 
@@ -301,10 +304,34 @@ fn waivers_of(caller: &Caller) -> Waivers {
     Waivers { username_on_refresh: caller.client.username_on_refresh_optional }
 }
 
-/// The form's `client_id` is a third claim of the same identity (CONTRACT row 8).
+/// Row 33: the client authenticates by its certificate and "MUST NOT use more than one
+/// authentication method in each request" (RFC 6749 section 2.3); no more than one way to hand over
+/// a token either (RFC 6750 section 2).
+fn check_credentials(operation: &Operation, form: &Form<'_>) -> Result<(), Fault> {
+    let wants_bearer = operation.head.wants_bearer();
+    let is_second = |name: &str| match name {
+        "client_secret" | "client_assertion" | "client_assertion_type" => true,
+        "access_token" => wants_bearer,
+        _ => false,
+    };
+    let second = form.pairs().find(|(name, value)| is_second(name) && !value.is_empty());
+    second.map_or(Ok(()), |(name, _)| Err(Fault::SecondCredential(second_name(name))))
+}
+
+/// The name as a fault has it, which is never a request's own text.
+fn second_name(name: &str) -> &'static str {
+    match name {
+        "client_secret" => "client_secret",
+        "access_token" => "access_token",
+        _ => "client_assertion",
+    }
+}
+
+/// The form's `client_id` is a third claim of the same identity (CONTRACT row 8), whatever the
+/// contract of the call says of it: a bank may read it.
 fn check_form_agrees(operation: &Operation, caller: &Caller, form: &Form<'_>) -> Result<(), Fault> {
-    let claimed = operation.body.client_id_parameter().and_then(|name| form.value(name));
-    match claimed {
+    let name = operation.body.client_id_parameter().map_or("client_id", |name| name);
+    match form.value(name) {
         Some(claimed) if claimed != caller.client.id.as_str() => Err(Fault::FormClientMismatch),
         Some(_) | None => Ok(()),
     }

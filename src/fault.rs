@@ -155,6 +155,11 @@ pub enum Fault {
     BasicMalformed,
     /// A parameter that authenticates the client is missing or empty.
     CredentialsMissing(Name),
+    /// A parameter that authenticates the client, or hands over the token, beside the way in which
+    /// that is done already; carries its name.
+    SecondCredential(&'static str),
+    /// A `DPoP` proof, which the hub carries to no bank unless a native document declares it.
+    DpopRefused,
 
     // --- media (rows 22 to 24) ---
     /// `Accept` excludes JSON.
@@ -189,11 +194,19 @@ pub enum Fault {
     // --- the way to the bank (CONTRACT 4.6) ---
     /// The breaker for this target is open; carries `Retry-After`.
     BreakerOpen(Duration),
-    /// All places for calls to this target are taken.
-    TargetBusy,
+    /// All places for calls to this target are taken, or this client's share of them; the text
+    /// says which, for the log.
+    TargetBusy(&'static str),
+    /// The hub itself could not open a socket: it has no descriptor, port or memory left, or may
+    /// not.
+    LocalFailure,
+    /// The client's requests and answers under way have too many bytes.
+    ClientBusy,
+    /// Those of all clients have.
+    HubBusy,
     /// corgate is shutting down.
     Draining,
-    /// The target has no path for this call.
+    /// The table lacks the path of the token call, which an assertion is made for.
     PathUnconfigured,
     /// A bug, or a broken table.
     Internal(&'static str),
@@ -207,6 +220,9 @@ pub enum Fault {
     ConnectTimeout,
     /// TLS failed, or the bank's certificate is not acceptable.
     TlsFailed,
+    /// The bank says that it did not process the request (RFC 9113 section 8.7), or has no stream
+    /// free for it: it may be sent again.
+    RequestRefused,
     /// The connection was lost after bytes of the request were written.
     ConnectionLost,
     /// No answer, or not all of it, in time.
@@ -238,6 +254,14 @@ pub enum Fault {
     /// The client is not known to this bank's side of the hub.
     ClientUnmapped,
 
+    // --- what the hub knows of a token ---
+    /// The same refresh token, which is good once, is being used or was just used in a call that
+    /// asked for something else.
+    RefreshDiffers,
+    /// A token that is another client's, or that nobody is known to have got, at a bank where
+    /// clients share the hub's registration.
+    TokenUnowned,
+
     /// Our own pseudonym stands in `Via` already: the table routes in a circle.
     ProxyLoop,
 }
@@ -260,8 +284,8 @@ impl Fault {
     #[expect(clippy::too_many_lines, reason = "one row a fault: it is a table")]
     pub const fn row(&self) -> Row {
         use ErrorCode::{
-            InvalidClient, InvalidRequest, InvalidToken, ServerError, TemporarilyUnavailable,
-            UnauthorizedClient, UnsupportedGrantType, UnsupportedTokenType,
+            InvalidClient, InvalidGrant, InvalidRequest, InvalidToken, ServerError,
+            TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, UnsupportedTokenType,
         };
         use Origin::{Client, Platform, Provider};
         let (code, status, error, origin) = match self {
@@ -301,6 +325,8 @@ impl Fault {
             Self::BasicMissing => ("basic_missing", 401, InvalidClient, Client),
             Self::BasicMalformed => ("basic_malformed", 401, InvalidClient, Client),
             Self::CredentialsMissing(_) => ("credentials_missing", 401, InvalidClient, Client),
+            Self::SecondCredential(_) => ("second_credential", 400, InvalidRequest, Client),
+            Self::DpopRefused => ("dpop_refused", 400, InvalidRequest, Client),
             Self::NotAcceptable => ("not_acceptable", 406, InvalidRequest, Client),
             Self::MediaTypeRefused(_) => ("media_type_refused", 415, InvalidRequest, Client),
             Self::CodingRefused => ("coding_refused", 415, InvalidRequest, Client),
@@ -315,7 +341,10 @@ impl Fault {
             Self::RedirectUntrusted => ("redirect_untrusted", 400, InvalidRequest, Client),
             Self::Several(_) => ("several_wrong", 400, InvalidRequest, Client),
             Self::BreakerOpen(_) => ("breaker_open", 503, TemporarilyUnavailable, Provider),
-            Self::TargetBusy => ("target_busy", 503, TemporarilyUnavailable, Platform),
+            Self::TargetBusy(_) => ("target_busy", 503, TemporarilyUnavailable, Platform),
+            Self::LocalFailure => ("local_failure", 503, TemporarilyUnavailable, Platform),
+            Self::ClientBusy => ("client_busy", 503, TemporarilyUnavailable, Client),
+            Self::HubBusy => ("hub_busy", 503, TemporarilyUnavailable, Platform),
             Self::Draining => ("draining", 503, TemporarilyUnavailable, Platform),
             Self::PathUnconfigured => ("path_unconfigured", 500, ServerError, Platform),
             Self::Internal(_) => ("internal", 500, ServerError, Platform),
@@ -324,6 +353,7 @@ impl Fault {
             Self::ConnectFailed => ("connect_failed", 502, ServerError, Provider),
             Self::ConnectTimeout => ("connect_timeout", 504, ServerError, Provider),
             Self::TlsFailed => ("tls_failed", 502, ServerError, Provider),
+            Self::RequestRefused => ("request_refused", 503, TemporarilyUnavailable, Provider),
             Self::ConnectionLost => ("connection_lost", 502, ServerError, Provider),
             Self::ResponseTimeout => ("response_timeout", 504, ServerError, Provider),
             Self::ResponseMalformed(_) => ("response_malformed", 502, ServerError, Provider),
@@ -338,6 +368,8 @@ impl Fault {
             Self::UsernameNotSpoken => ("username_not_spoken", 404, InvalidRequest, Platform),
             Self::ParameterNeeded(_) => ("parameter_needed", 400, InvalidRequest, Client),
             Self::ClientUnmapped => ("client_unmapped", 401, InvalidClient, Platform),
+            Self::RefreshDiffers => ("refresh_differs", 400, InvalidRequest, Client),
+            Self::TokenUnowned => ("token_unowned", 400, InvalidGrant, Client),
             Self::ProxyLoop => ("proxy_loop", 502, ServerError, Platform),
         };
         Row { code, status, error, origin }
@@ -379,7 +411,9 @@ impl Fault {
             Self::TargetSuspended => "target is not available to clients",
             Self::TargetMaintenance(_)
             | Self::BreakerOpen(_)
-            | Self::TargetBusy
+            | Self::TargetBusy(_)
+            | Self::LocalFailure
+            | Self::RequestRefused
             | Self::ProviderBusy(_) => "target is temporarily unavailable",
             Self::AuthorizationRefused(_) => {
                 "client authentication by Authorization header is not supported"
@@ -390,6 +424,10 @@ impl Fault {
             Self::BasicMissing => "Authorization header is required",
             Self::BasicMalformed => "Basic credentials are malformed",
             Self::CredentialsMissing(name) => return Cow::Owned(format!("{name} is required")),
+            Self::SecondCredential(name) => {
+                return Cow::Owned(format!("{name} is not allowed beside other credentials"));
+            }
+            Self::DpopRefused => "DPoP is not supported here, send the request without a proof",
             Self::BodyUnexpected => "request body not allowed",
             Self::JsonMalformed(_) => "malformed JSON body",
             Self::RedirectUntrusted => "redirect_uri is not registered for this client",
@@ -405,6 +443,8 @@ impl Fault {
             Self::FormMalformed(_) => "malformed form body",
             Self::ParameterRepeated => "parameter repeated",
             Self::ParameterMissing(name) => return Cow::Owned(format!("{name} is required")),
+            Self::ClientBusy => "too many bytes under way, please retry",
+            Self::HubBusy => "temporarily overloaded, please retry",
             Self::Draining => "shutting down, please retry",
             Self::PathUnconfigured | Self::Internal(_) => "internal error",
             Self::CredentialsRejected => "target rejected the hub's credentials",
@@ -415,6 +455,8 @@ impl Fault {
             Self::ParameterNeeded(name) => {
                 return Cow::Owned(format!("{name} is required by this target"));
             }
+            Self::RefreshDiffers => "this refresh token was just used in another request",
+            Self::TokenUnowned => "token was not issued to this client",
             Self::DnsFailed
             | Self::AddressForbidden
             | Self::ConnectFailed
@@ -436,6 +478,7 @@ impl Fault {
             | Self::FormMalformed(text)
             | Self::JsonMalformed(text)
             | Self::Internal(text)
+            | Self::TargetBusy(text)
             | Self::ResponseMalformed(text) => Some(text),
             Self::HeaderMissing(name)
             | Self::HeaderMalformed(name, _)
@@ -444,6 +487,7 @@ impl Fault {
             | Self::ParameterMalformed(name, _) => Some(name),
             Self::Several(faults) => faults.first().and_then(Self::detail),
             Self::RateLimited(limited) => Some(limited.scope.as_str()),
+            Self::SecondCredential(name) => Some(name),
             _ => None,
         }
     }
@@ -452,7 +496,9 @@ impl Fault {
     pub const fn proxy_status(&self) -> Option<&'static str> {
         Some(match self {
             Self::BreakerOpen(_) => "destination_unavailable",
-            Self::TargetBusy => "connection_limit_reached",
+            Self::TargetBusy(_) => "connection_limit_reached",
+            Self::LocalFailure => "proxy_internal_error",
+            Self::RequestRefused => "destination_unavailable",
             Self::PathUnconfigured => "proxy_configuration_error",
             Self::Internal(_) => "proxy_internal_error",
             Self::DnsFailed => "dns_error",
@@ -494,9 +540,13 @@ impl Fault {
             Self::RateLimited(limited) => Some(limited.wait),
             Self::TargetMaintenance(wait) | Self::BreakerOpen(wait) => Some(*wait),
             Self::ProviderBusy(Some(wait)) => Some(*wait),
-            Self::TargetBusy | Self::Draining | Self::ProviderBusy(None) => {
-                Some(Duration::from_secs(1))
-            }
+            Self::TargetBusy(_)
+            | Self::LocalFailure
+            | Self::RequestRefused
+            | Self::ClientBusy
+            | Self::HubBusy
+            | Self::Draining
+            | Self::ProviderBusy(None) => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -532,11 +582,20 @@ impl Fault {
                 | Self::ConnectFailed
                 | Self::ConnectTimeout
                 | Self::TlsFailed
+                | Self::RequestRefused
                 | Self::ConnectionLost
                 | Self::ResponseTimeout
                 | Self::ResponseMalformed(_)
                 | Self::ResponseTooLarge
                 | Self::ResponseTruncated
+        )
+    }
+
+    /// Whether there was no way to the bank, so that it concerns whoever calls.
+    pub const fn is_of_the_way(&self) -> bool {
+        matches!(
+            self,
+            Self::DnsFailed | Self::ConnectFailed | Self::ConnectTimeout | Self::TlsFailed
         )
     }
 }
@@ -599,13 +658,19 @@ mod tests {
             Fault::BasicMissing,
             Fault::BasicMalformed,
             Fault::CredentialsMissing(name.clone()),
+            Fault::SecondCredential("x"),
+            Fault::DpopRefused,
             Fault::ParameterRefused(ErrorCode::InvalidScope, name),
             Fault::BodyUnexpected,
             Fault::JsonMalformed("x"),
             Fault::RedirectUntrusted,
             Fault::Several(Arc::new([Fault::QueryRefused])),
             Fault::BreakerOpen(wait),
-            Fault::TargetBusy,
+            Fault::TargetBusy("x"),
+            Fault::LocalFailure,
+            Fault::RequestRefused,
+            Fault::ClientBusy,
+            Fault::HubBusy,
             Fault::Draining,
             Fault::PathUnconfigured,
             Fault::Internal("x"),
@@ -628,6 +693,8 @@ mod tests {
             Fault::UsernameNotSpoken,
             Fault::ParameterNeeded("x"),
             Fault::ClientUnmapped,
+            Fault::RefreshDiffers,
+            Fault::TokenUnowned,
             Fault::ProxyLoop,
         ]
     }

@@ -9,6 +9,7 @@
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 /// On DATA and HEADERS: the last frame of its stream in this direction.
 const END_STREAM: u8 = 1;
@@ -94,17 +95,31 @@ pub struct Ledger {
     book: Book,
 }
 
+/// A stream whose answer is not at its end.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    stream: u32,
+    /// Whether its request is (END_STREAM).
+    is_asked: bool,
+    /// Whether a head of its answer came, where the peer is a server.
+    is_answered: bool,
+}
+
 #[derive(Debug)]
 struct Book {
     /// Frames that the peer may still send beside requests.
     credit: u32,
     credit_max: u32,
     /// Streams that were opened and whose answer is not at its end.
-    open: Vec<u32>,
+    open: Vec<Open>,
     open_max: usize,
     newest: u32,
     goaways: u32,
     bare_answers: u32,
+    /// Whether the peer is a server: it opens no stream, and what it may send is earned by ours.
+    is_server: bool,
+    has_settings: bool,
+    is_leaving: bool,
 }
 
 impl Ledger {
@@ -119,8 +134,30 @@ impl Ledger {
             newest: 0,
             goaways: 0,
             bare_answers: 0,
+            is_server: false,
+            has_settings: false,
+            is_leaving: false,
         };
         Self { heard: Walk { skip: PREFACE_BYTES, ..Walk::default() }, said: Walk::default(), book }
+    }
+
+    /// The ledger of a new connection to a server, which may send `frames_max` frames beside
+    /// answers.
+    pub fn of_server(frames_max: u32) -> Self {
+        let Self { heard, said, mut book } = Self::new(frames_max, u32::MAX);
+        book.is_server = true;
+        Self { heard: said, said: heard, book }
+    }
+
+    /// Whether the peer's first SETTINGS frame came, all of it: a server says so first of all (RFC
+    /// 9113 section 3.4).
+    pub const fn has_settings(&self) -> bool {
+        self.book.has_settings && (self.heard.skip == 0 || self.book.newest > 0)
+    }
+
+    /// Whether the peer said GOAWAY: it takes no new stream.
+    pub const fn is_leaving(&self) -> bool {
+        self.book.is_leaving
     }
 
     /// These bytes came from the peer.
@@ -153,6 +190,11 @@ impl Ledger {
         self.book.open.len()
     }
 
+    /// Whether a request that came whole has no whole answer yet.
+    pub fn owes_answers(&self) -> bool {
+        self.book.open.iter().any(|open| open.is_asked)
+    }
+
     /// Answers that the library gave by itself since this was last asked: a head that was larger
     /// than it reads gets a bare 431.
     pub fn take_bare_answers(&mut self) -> u32 {
@@ -163,7 +205,9 @@ impl Ledger {
     /// frame. It names the newest stream as seen, so that nobody takes a call for unheard and
     /// sends it again.
     pub fn farewell(&self) -> Option<[u8; 17]> {
-        let [a, b, c, d] = self.book.newest.to_be_bytes();
+        // A server opens no stream here, so none of its was seen.
+        let newest = if self.book.is_server { 0 } else { self.book.newest };
+        let [a, b, c, d] = newest.to_be_bytes();
         let frame = [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, ENHANCE_YOUR_CALM];
         self.said.is_between_frames().then_some(frame)
     }
@@ -171,13 +215,22 @@ impl Ledger {
 
 impl Book {
     fn hear(&mut self, head: FrameHead) {
+        if self.is_server {
+            return self.hear_server(head);
+        }
+        if head.ends_stream()
+            && let Some(open) = self.open.iter_mut().find(|open| open.stream == head.stream)
+        {
+            open.is_asked = true;
+        }
         match head.kind {
             HEADERS if head.stream > self.newest => {
                 self.newest = head.stream;
                 self.credit = self.credit.saturating_add(EARNED_BY_REQUEST).min(self.credit_max);
                 // After the second GOAWAY the library reads no new streams (RFC 9113 section 6.8).
                 if self.goaways < 2 {
-                    self.open.push(head.stream);
+                    let is_asked = head.ends_stream();
+                    self.open.push(Open { stream: head.stream, is_asked, is_answered: false });
                 }
                 return;
             }
@@ -188,7 +241,48 @@ impl Book {
         self.credit = self.credit.saturating_sub(1);
     }
 
+    /// What a server sends: an answer's first head and body are free, for a stream that waits for
+    /// them.
+    fn hear_server(&mut self, head: FrameHead) {
+        let open = self.open.iter_mut().find(|open| open.stream == head.stream);
+        let is_free = match (head.kind, open) {
+            (HEADERS, Some(open)) => {
+                !std::mem::replace(&mut open.is_answered, true) || head.ends_stream()
+            }
+            (DATA, Some(_)) => head.bytes >= CRUMB_BYTES || head.ends_stream(),
+            (SETTINGS, _) => {
+                self.has_settings = true;
+                false
+            }
+            (GOAWAY, _) => {
+                self.is_leaving = true;
+                false
+            }
+            _ => false,
+        };
+        if head.ends_stream() || head.kind == RST_STREAM {
+            self.close(head.stream);
+        }
+        if !is_free {
+            self.credit = self.credit.saturating_sub(1);
+        }
+    }
+
+    /// What we send to a server.
+    fn say_server(&mut self, head: FrameHead) {
+        if head.kind == HEADERS && head.stream > self.newest {
+            self.newest = head.stream;
+            self.credit = self.credit.saturating_add(EARNED_BY_REQUEST).min(self.credit_max);
+            self.open.push(Open { stream: head.stream, is_asked: true, is_answered: false });
+        } else if head.kind == RST_STREAM {
+            self.close(head.stream);
+        }
+    }
+
     fn say(&mut self, head: FrameHead) {
+        if self.is_server {
+            return self.say_server(head);
+        }
         if head.ends_stream() {
             let bare = head.kind == HEADERS && head.bytes <= BARE_HEAD_BYTES;
             self.bare_answers += u32::from(bare);
@@ -201,7 +295,7 @@ impl Book {
     }
 
     fn close(&mut self, stream: u32) {
-        if let Some(at) = self.open.iter().position(|open| *open == stream) {
+        if let Some(at) = self.open.iter().position(|open| open.stream == stream) {
             self.open.swap_remove(at);
         }
     }

@@ -8,9 +8,12 @@
 
 pub mod answer;
 pub mod fields;
+pub mod hello;
+mod http2;
 pub mod records;
 pub mod request;
 
+pub use self::http2::check_http2_head;
 use crate::fault::Fault;
 use crate::octets::{Octets, TCHAR, field_prefix};
 
@@ -32,6 +35,13 @@ pub struct Head {
     pub bytes: usize,
     /// `Content-Length`, 0 where there is none.
     pub body_bytes: u64,
+}
+
+/// How many bytes of empty lines stand before a request line. Old clients send a CRLF behind a body
+/// that their `Content-Length` does not count: a few of them are ignored (RFC 9112 section 2.2).
+pub fn empty_lines(bytes: &[u8], lines_max: usize) -> usize {
+    let lines = bytes.chunks_exact(2).take(lines_max).take_while(|pair| *pair == b"\r\n");
+    lines.count() * 2
 }
 
 /// What a reader of heads remembers between two reads, so that no byte is looked at twice.
@@ -234,7 +244,7 @@ const METHOD_BYTES_MAX: usize = 32;
 const LENGTH_DIGITS_MAX: usize = 18;
 
 /// The value of a `Content-Length`: digits and nothing else.
-fn content_length(value: &[u8]) -> Option<u64> {
+pub fn content_length(value: &[u8]) -> Option<u64> {
     let digits = value.trim_ascii();
     let shaped =
         (1..=LENGTH_DIGITS_MAX).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);

@@ -66,6 +66,19 @@ party_id! {
     /// OAuth `client_id`, the value of `X-CorAPI-Client-ID`, for example `CIDX0000000001`.
     ClientId
 }
+/// A client in few bytes, for what is counted by client. The same id always has the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientKey(u64);
+
+impl ClientId {
+    /// What this client is counted under.
+    pub fn key(&self) -> ClientKey {
+        let mut hasher = std::hash::DefaultHasher::new();
+        std::hash::Hash::hash(self, &mut hasher);
+        ClientKey(std::hash::Hasher::finish(&hasher))
+    }
+}
+
 party_id! {
     /// The value of `X-CorAPI-Target-ID`, for example `IIDX00001`.
     TargetId

@@ -10,14 +10,26 @@ pub mod form;
 pub enum ErrorCode {
     /// RFC 6749 section 4.1.2.1: the resource owner or server denied the request.
     AccessDenied,
+    /// OpenID Connect Core section 3.1.2.6: the end user has to consent.
+    ConsentRequired,
+    /// RFC 9470 section 3: the user was not authenticated as the resource asks.
+    InsufficientUserAuthentication,
+    /// OpenID Connect Core section 3.1.2.6: the end user has to be asked.
+    InteractionRequired,
+    /// RFC 9396 section 5: the authorization details are unknown, wrong or not allowed.
+    InvalidAuthorizationDetails,
     /// RFC 6749 section 5.2: "Client authentication failed".
     InvalidClient,
+    /// RFC 9449 section 5: the DPoP proof is missing or invalid.
+    InvalidDpopProof,
     /// RFC 6749 section 5.2: the grant is invalid, expired, revoked, or another client's.
     InvalidGrant,
     /// RFC 6749 section 5.2: "missing a required parameter … repeats a parameter … malformed".
     InvalidRequest,
     /// RFC 6749 section 5.2: the scope is invalid, unknown, or exceeds what was granted.
     InvalidScope,
+    /// RFC 8707 section 2: the requested resource is invalid, unknown or malformed.
+    InvalidTarget,
     /// RFC 6750 section 3.1: the access token is expired, revoked, malformed, or invalid.
     InvalidToken,
     /// RFC 6749 section 4.1.2.1, used with a 5xx status on the token endpoint by custom.
@@ -32,22 +44,31 @@ pub enum ErrorCode {
     UnsupportedResponseType,
     /// RFC 7009 section 2.2.1: the server can't revoke the presented token type.
     UnsupportedTokenType,
+    /// RFC 9449 section 8: the DPoP proof needs the server's nonce.
+    UseDpopNonce,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 18] = [
         Self::AccessDenied,
+        Self::ConsentRequired,
+        Self::InsufficientUserAuthentication,
+        Self::InteractionRequired,
+        Self::InvalidAuthorizationDetails,
         Self::InvalidClient,
+        Self::InvalidDpopProof,
         Self::InvalidGrant,
         Self::InvalidRequest,
         Self::InvalidScope,
+        Self::InvalidTarget,
         Self::InvalidToken,
         Self::ServerError,
         Self::TemporarilyUnavailable,
         Self::UnauthorizedClient,
         Self::UnsupportedGrantType,
         Self::UnsupportedTokenType,
+        Self::UseDpopNonce,
     ];
 
     /// The code that stands as `text` in an `error` member.
@@ -59,10 +80,16 @@ impl ErrorCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AccessDenied => "access_denied",
+            Self::ConsentRequired => "consent_required",
+            Self::InsufficientUserAuthentication => "insufficient_user_authentication",
+            Self::InteractionRequired => "interaction_required",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::InvalidClient => "invalid_client",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidGrant => "invalid_grant",
             Self::InvalidRequest => "invalid_request",
             Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
             Self::InvalidToken => "invalid_token",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
@@ -70,6 +97,7 @@ impl ErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::UnsupportedTokenType => "unsupported_token_type",
+            Self::UseDpopNonce => "use_dpop_nonce",
         }
     }
 }

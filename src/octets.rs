@@ -48,6 +48,19 @@ impl Octets {
         }
     }
 
+    /// The same without the control characters of ASCII.
+    #[expect(clippy::indexing_slicing, reason = "every octet is an index into 256 entries")]
+    pub const fn without_controls(mut self) -> Self {
+        let mut octet = 0_u8;
+        while octet < 128 {
+            if octet.is_ascii_control() {
+                self.0[octet as usize] = false;
+            }
+            octet += 1;
+        }
+        self
+    }
+
     #[expect(clippy::indexing_slicing, reason = "every octet is an index into 256 entries")]
     const fn add(&mut self, octet: u8) {
         self.0[octet as usize] = true;

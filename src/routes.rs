@@ -9,12 +9,15 @@
 //! [`mod@table`] of them.
 
 mod api;
+mod before;
+mod claims;
 mod client;
 mod describe;
 mod diff;
 mod facts;
 mod gateway;
 mod grammar;
+mod grants;
 mod include;
 mod insecure;
 mod load;
@@ -25,6 +28,7 @@ mod problem;
 mod reader;
 pub mod reference;
 mod secret;
+mod sharing;
 mod shown;
 mod sources;
 mod suggest;
@@ -32,19 +36,22 @@ pub mod table;
 mod target;
 #[cfg(test)]
 mod tests;
+mod unshown;
 
+pub use before::{AskBefore, Before};
 pub use diff::{CHANGES_MAX, Change, Diff, How, KeyChange, Part};
 pub use gateway::admin_address;
 #[doc(hidden)]
 pub use load::load_text;
-pub use load::{Compile, Loaded, Quarantined, load, load_with};
-pub use origin::is_private_address;
+pub use load::{Compile, Loaded, Quarantined, load, load_after, load_with};
+pub use origin::{is_own_address, is_private_address};
 pub use problem::{Colour, PROBLEMS_MAX, Place, Problem, Report, Severity};
 pub use secret::Secret;
+pub(crate) use sources::open_regular;
 pub use sources::{FILE_BYTES_MAX, MemorySources, Sources, SystemSources};
 pub use table::{
     AccessLog, Admin, Api, Breaker, Client, ClientAuth, ClientStatus, Dialect, EdgeLimits, EdgeTls,
-    Gateway, Listen, Maintenance, NativeTarget, Origin, Paths, Probe, QueryPolicy, Quota,
+    Gateway, Listen, Maintenance, NativeTarget, Origin, Paths, Probe, QueryPolicy, Quota, Reuse,
     RouteTable, SOCKETS_MAX, Scheme, Target, TargetSet, TargetStatus, TargetTls, Timeouts,
-    UpstreamHttp, Watch,
+    UnknownTokens, UpstreamHttp, Watch,
 };

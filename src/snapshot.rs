@@ -4,21 +4,23 @@
 //! counts, each while the rule behind it is the same. It must not know how snapshots are read or
 //! when they are swapped.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 
 use crate::breaker::Breaker;
 use crate::callers::{Callers, keep_or_make, wire_id};
+use crate::concurrency::ConcurrencyLimit;
 use crate::dialect::Host;
 use crate::dialect::told::Memory;
+use crate::echoes::Echoes;
 use crate::endpoints::Endpoints;
 use crate::fault::{Fault, Origin};
-use crate::ids::TargetId;
+use crate::ids::{ClientId, ClientKey, TargetId};
 use crate::limiter::{Gate, clock};
-use crate::patience::Patience;
+use crate::patience::{Asker, Patience};
 use crate::routes::{Api, RouteTable, Target};
 
 /// A loaded table, ready to serve.
@@ -52,58 +54,18 @@ pub struct Route {
     pub gate: Option<Arc<Gate>>,
     /// Whether it is being called at all.
     pub breaker: Arc<Breaker>,
-    /// Whether it was seen to answer with the correlation id that it was given.
-    pub echoes: AtomicBool,
+    /// What is known of how it answers with correlation ids.
+    pub echoes: Echoes,
     /// Whether it asked to be left alone.
     pub patience: Arc<Patience>,
     /// Its addresses, and those of its authorization server.
     endpoints: [Arc<Endpoints>; 2],
     /// Calls to it at once.
-    pub places: Places,
+    pub places: ConcurrencyLimit,
+    /// The clients that the bank can tell from all others; none where that is every client.
+    own_registrations: Option<HashSet<ClientKey, foldhash::fast::RandomState>>,
     /// What became of its calls.
     pub tally: Arc<Tally>,
-}
-
-/// A bounded number of places, none of which is waited for: a full bank sheds.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// Shared with the entries before: their calls are at the same bank.
-    taken: Arc<AtomicU32>,
-    places_max: u32,
-}
-
-/// One taken place; given back when dropped.
-#[derive(Debug)]
-pub struct Place(Arc<AtomicU32>);
-
-impl Places {
-    /// So many places, all of them free.
-    fn new(places_max: u32) -> Self {
-        Self { taken: Arc::default(), places_max }
-    }
-
-    /// As many as `places_max` now; those that are taken stay so, also where they are more.
-    fn resized(&self, places_max: u32) -> Self {
-        Self { taken: self.taken.clone(), places_max }
-    }
-
-    /// Takes one, if one is free.
-    pub fn take(&self) -> Option<Place> {
-        let next = |taken: u32| (taken < self.places_max).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
-        Some(Place(self.taken.clone()))
-    }
-
-    /// How many are taken.
-    pub fn taken(&self) -> u32 {
-        self.taken.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// What became of the calls to one target, by whose fault.
@@ -161,12 +123,15 @@ impl Snapshot {
         is_stale: impl Fn(&Target) -> bool,
     ) -> Self {
         let callers = Callers::build(&table, previous.map(|snapshot| &snapshot.callers));
+        let several_clients = table.clients.len() > 1;
         let routes: HashMap<_, _, _> = table
             .targets
             .values()
             .map(|target| {
                 let old = previous.and_then(|snapshot| snapshot.routes.get(&target.id));
-                (target.id.clone(), Route::build(target, old, is_stale(target)))
+                let route = Route::build(target, old, is_stale(target));
+                route.places.set_several_clients(several_clients);
+                (target.id.clone(), route)
             })
             .collect();
         let memory = previous.map_or_else(Arc::default, |snapshot| snapshot.memory.clone());
@@ -204,6 +169,12 @@ impl Route {
         }
     }
 
+    /// A client, as this bank sees it.
+    pub fn asker(&self, client: ClientKey) -> Asker {
+        let own = self.own_registrations.as_ref();
+        Asker { client, shares_registration: own.is_some_and(|own| !own.contains(&client)) }
+    }
+
     fn build(target: &Arc<Target>, old: Option<&Arc<Self>>, stale: bool) -> Arc<Self> {
         if let Some(old) = old.filter(|old| old.target == *target && !stale) {
             return old.clone();
@@ -234,7 +205,7 @@ impl Route {
             gate,
             breaker: same_rule
                 .map_or_else(|| Arc::new(Breaker::new(target.breaker)), |old| old.breaker.clone()),
-            echoes: AtomicBool::new(false),
+            echoes: Echoes::default(),
             patience: same_place.map_or_else(Arc::default, |old| {
                 old.patience.shorten(target.retry_after_max);
                 old.patience.clone()
@@ -244,8 +215,12 @@ impl Route {
                 let new = || Arc::new(Endpoints::new(count, target.breaker));
                 same_rule.map_or_else(new, |old| old.endpoints(host).clone())
             }),
-            places: old
-                .map_or_else(|| Places::new(places_max), |old| old.places.resized(places_max)),
+            places: old.map_or_else(
+                || ConcurrencyLimit::new(places_max),
+                |old| old.places.resized(places_max),
+            ),
+            own_registrations: (!target.dialect.names_each_client())
+                .then(|| target.dialect.registered().map(ClientId::key).collect()),
             tally: old.map_or_else(Arc::default, |old| old.tally.clone()),
         })
     }
@@ -270,6 +245,10 @@ mod tests {
         loaded.unwrap_or_else(|report| panic!("{report}")).table
     }
 
+    fn client() -> ClientKey {
+        ClientId::parse("C1").unwrap().key()
+    }
+
     #[test]
     fn calls_under_way_count_for_a_limit_that_was_changed_meanwhile() {
         let of = |concurrency: u32, before: Option<&Snapshot>| {
@@ -278,16 +257,17 @@ mod tests {
         };
         let places = |snapshot: &Snapshot| snapshot.route("T").unwrap().places.clone();
         let before = of(3, None);
-        let mut under_way: Vec<_> = (0..3).map(|_| places(&before).take().unwrap()).collect();
+        let mut under_way: Vec<_> =
+            (0..3).map(|_| places(&before).acquire(client()).unwrap()).collect();
         let lowered = of(2, Some(&before));
-        assert!(places(&lowered).take().is_none(), "three are under way, two may be");
+        assert!(places(&lowered).acquire(client()).is_err(), "three are under way, two may be");
         under_way.pop();
-        assert!(places(&lowered).take().is_none(), "two are, and two may be");
+        assert!(places(&lowered).acquire(client()).is_err(), "two are, and two may be");
         under_way.pop();
-        under_way.push(places(&lowered).take().unwrap());
+        under_way.push(places(&lowered).acquire(client()).unwrap());
         let raised = of(4, Some(&lowered));
-        under_way.extend((0..2).map(|_| places(&raised).take().unwrap()));
-        assert!(places(&raised).take().is_none(), "four are under way");
+        under_way.extend((0..2).map(|_| places(&raised).acquire(client()).unwrap()));
+        assert!(places(&raised).acquire(client()).is_err(), "four are under way");
         // A bank that moved is called by the same hub, within the same limit.
         let moved = table("'https://b.example'", "concurrency = 4");
         let moved = Snapshot::build(moved, Some(&raised));

@@ -8,7 +8,7 @@ use corgate::answer::{Answer, Manner};
 use corgate::contract::{AuthorizationPolicy, Operation, Waivers};
 use corgate::fault::Fault;
 use corgate::framing::{HeadLimits, Scan};
-use corgate::ids::{CorrelationId, TargetId};
+use corgate::ids::{ClientId, CorrelationId, TargetId};
 use corgate::limiter::{Gate, KeyedGate, admit_client, admit_target};
 use corgate::oauth::form::Form;
 use corgate::record::{Connection, Record};
@@ -78,8 +78,9 @@ pub(super) fn limits() -> Work {
     let pair = KeyedGate::new(quota, DefaultClock::default());
     let target = Gate::new(quota, DefaultClock::default());
     let id = TargetId::parse("IIDX000007").unwrap();
+    let key = ClientId::parse("CIDX0000000001").unwrap().key();
     Box::new(move || {
-        let admitted = admit_client(Some(&client)).unwrap();
+        let admitted = admit_client(key, Some(&client)).unwrap();
         let permit = admit_target(&admitted, Some((&pair, black_box(&id))), Some(&target));
         assert!(black_box(permit).is_ok());
     })

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use corgate::answer::Answer;
 use corgate::callers::Peer;
 use corgate::contract::Contract;
-use corgate::conversation::{FlightKey, Outcome};
+use corgate::conversation::{Flight, Outcome};
 use corgate::dialect::{Held, ProviderAnswer, ProviderRequest, Recipe};
 use corgate::exchange::{Banks, Entropy, RequestBody, Setting, exchange};
 use corgate::fault::Fault;
@@ -198,7 +198,7 @@ impl Banks for MemoryBank {
 
     fn alone(
         &self,
-        _key: FlightKey,
+        _flight: Flight,
         _replay: Duration,
         exchange: impl Future<Output = Outcome>,
     ) -> impl Future<Output = Outcome> {

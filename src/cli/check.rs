@@ -9,8 +9,9 @@ use std::time::SystemTime;
 
 use super::{Failure, Verdict, gateway};
 
-/// Loads the table and prints what it means on `out`. Files that were set aside are told on `err`
-/// and make it end with 1; a broken operator file is a [`Failure`].
+/// Loads the table and prints what it means on `out`. Files that were set aside, and certificates
+/// and keys that `run` could not use, are told on `err` and make it end with 1; a broken operator
+/// file is a [`Failure`].
 pub(super) fn run(
     config: &Path,
     out: &mut dyn Write,
@@ -24,7 +25,15 @@ pub(super) fn run(
     for file in &loaded.quarantined {
         write!(err, "{}", gateway::show(&file.report))?;
     }
-    Ok(if loaded.quarantined.is_empty() { Verdict::Good } else { Verdict::Refused })
+    let files = gateway::check(&loaded);
+    for warning in &files.warnings {
+        writeln!(err, "warning: {warning}")?;
+    }
+    for error in &files.errors {
+        writeln!(err, "error: {error}")?;
+    }
+    let is_good = loaded.quarantined.is_empty() && files.errors.is_empty();
+    Ok(if is_good { Verdict::Good } else { Verdict::Refused })
 }
 
 /// The wall clock, for the windows that come next.

@@ -90,7 +90,8 @@ fn read_document(compiler: &mut Compiler<'_>, name: &str) -> Option<Contract> {
         compiler.error(&fields.pointer_of("paths"), "there is no operation");
     }
     let (title, version) = info?;
-    Some(Contract { name: name.into(), title, version, operations, native: style })
+    let notes = compiler.take_notes();
+    Some(Contract { name: name.into(), title, version, operations, native: style, notes })
 }
 
 fn read_info<'d>(compiler: &mut Compiler<'d>, info: &Node<'d>) -> Option<(Name, Name)> {

@@ -52,6 +52,8 @@ pub(super) struct HeaderRule {
     pub(super) text: TextRule,
     /// What the client is told if it is not.
     pub(super) refusal: Name,
+    /// Whether the hub alone writes such a field.
+    pub(super) is_hubs: bool,
 }
 
 /// How often a header stands in a request.
@@ -148,10 +150,19 @@ impl HeadRules {
         self.fields.iter().filter_map(|rule| rule.check(headers).err()).collect()
     }
 
-    /// The headers that have a rule but no role: a native call carries them on.
+    /// The headers that have a rule, but for those that are the hub's to write: a native call
+    /// carries them on.
     pub fn declared(&self) -> impl Iterator<Item = &HeaderName> {
-        let roles = self.correlation_id.iter();
-        roles.chain(&self.fields).map(|rule| &rule.header)
+        let rules = self.correlation_id.iter().chain(&self.fields);
+        rules.filter(|rule| !rule.is_hubs).map(|rule| &rule.header)
+    }
+
+    /// The fields that the hub writes into a native call, because the document declares them: for
+    /// the correlation id, the client's and the target's.
+    pub fn asserted(&self) -> [Option<&HeaderName>; 3] {
+        let correlation = self.correlation_id.as_ref().filter(|rule| rule.is_hubs);
+        [correlation, self.client_id.as_ref(), self.target_id.as_ref()]
+            .map(|rule| rule.map(|rule| &rule.header))
     }
 
     /// Row 22 alone.

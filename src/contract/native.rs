@@ -94,6 +94,8 @@ pub struct NativeRules {
     pub on_auth_host: bool,
     /// The fields of an answer that the document declares.
     pub answer_fields: Vec<HeaderName>,
+    /// Whether a value of the query or body can say who calls (`x-corgate-role: client-id`).
+    pub(super) claims_client: bool,
     /// Where the path has a template.
     pub(super) template: Option<Template>,
     /// `security`.
@@ -257,13 +259,36 @@ impl NativeRules {
             return Ok(());
         }
         let kind = body.kinds.get(kind).ok_or(Fault::Internal("no media type"))?;
-        let value = match kind.encoding {
-            Encoding::Form => Json::of_form(&Form::parse(bytes)?),
-            Encoding::Json => Json::parse(bytes)?,
-        };
+        let value = kind.read(bytes)?;
         kind.rule.check(&value, wrong);
         self.check_replaced(&value, credentials, wrong);
         Ok(())
+    }
+
+    /// Checks that whoever a well-formed query and body say is calling is the caller.
+    ///
+    /// # Errors
+    /// [`Fault::FormClientMismatch`]; what [`NativeRules::check_body`] returns.
+    pub fn check_claims(
+        &self,
+        query: &Form<'_>,
+        bytes: &[u8],
+        kind: usize,
+        goes_by: &dyn Fn(&str) -> bool,
+    ) -> Result<(), Fault> {
+        if !self.claims_client {
+            return Ok(());
+        }
+        let agrees = |rule: &Rule, value: &Json| rule.agrees(value, goes_by);
+        let query = self.query.as_ref().is_none_or(|rule| agrees(rule, &Json::of_form(query)));
+        let body = match &self.body {
+            Some(body) if !bytes.is_empty() => {
+                let kind = body.kinds.get(kind).ok_or(Fault::Internal("no media type"))?;
+                agrees(&kind.rule, &kind.read(bytes)?)
+            }
+            _ => true,
+        };
+        if query && body { Ok(()) } else { Err(Fault::FormClientMismatch) }
     }
 
     /// Basic credentials and those in the body: one of the two (RFC 6749 section 2.3: "The client
@@ -277,6 +302,15 @@ impl NativeRules {
             } else if !given && credentials != Credentials::Basic {
                 wrong.push(Fault::CredentialsMissing(name.clone()));
             }
+        }
+    }
+}
+
+impl BodyKind {
+    fn read(&self, bytes: &[u8]) -> Result<Json, Fault> {
+        match self.encoding {
+            Encoding::Form => Ok(Json::of_form(&Form::parse_plain(bytes)?)),
+            Encoding::Json => Json::parse(bytes),
         }
     }
 }

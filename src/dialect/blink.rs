@@ -1,4 +1,5 @@
-//! bLink 2.0.15.1-fi: the hub's own language, so nothing is translated and the bytes pass.
+//! bLink 2.0.15.1-fi: the hub's own language, so nothing is translated and the bytes pass, but for
+//! those of a form that two servers could read in two ways.
 //!
 //! This file decides which fields travel in either direction (CONTRACT 4.3 and 4.7). Both lists
 //! name what passes, so that nothing else can. It must not know sockets.
@@ -9,16 +10,22 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::reply::members::without_mark;
+use super::request::{form, path};
 use super::{Asked, Heard, Host, Oddity, ProviderAnswer, ProviderRequest, Turn};
 use crate::answer::{Answer, X_CORRELATION_ID};
-use crate::contract::AuthorizationPolicy;
+use crate::contract::{AuthorizationPolicy, X_CORAPI_CLIENT_ID, X_CORAPI_TARGET_ID};
 use crate::fault::Fault;
 use crate::framing::fields::Fields;
 use crate::oauth::Call;
 
-const X_CORAPI_CLIENT_ID: HeaderName = HeaderName::from_static("x-corapi-client-id");
-const X_CORAPI_TARGET_ID: HeaderName = HeaderName::from_static("x-corapi-target-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What a field about the person is called where the contract does not name it, and what a client
+/// is told of a bad one.
+const PSU: &str = "X-PSU-*";
+const PSU_REFUSAL: &str = "an X-PSU header must be one value of at most 1024 ASCII characters";
+/// Longest such value, in bytes.
+const PSU_BYTES_MAX: usize = 1024;
 /// Room for every field that is set here and the bank's own configured ones.
 const FIELDS: usize = 24;
 
@@ -29,7 +36,7 @@ const ANSWER_FIELDS: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_LANGUAGE, RETRY_AF
 const ANSWER_ROOM: usize = 10;
 
 pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
-    let path = asked.target.paths.of(asked.call).ok_or(Fault::PathUnconfigured)?;
+    let path = path(asked)?;
     let mut headers = Fields::with_capacity(FIELDS);
     let mut pass = |name: HeaderName| {
         if let Some(value) = asked.headers.get(&name) {
@@ -41,7 +48,7 @@ pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
     if asked.head.wants_bearer() || asked.authorization == AuthorizationPolicy::Forward {
         pass(AUTHORIZATION);
     }
-    copy_psu_fields(asked.headers, &mut headers);
+    copy_psu_fields(asked, &mut headers)?;
     // None of these was copied above, so none has to be looked for.
     headers.append(X_CORAPI_CLIENT_ID, asked.client.clone());
     headers.append(X_CORAPI_TARGET_ID, asked.target_id.clone());
@@ -58,7 +65,12 @@ pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
         method: Method::POST,
         path: path.clone(),
         headers,
-        body: asked.body.clone(),
+        body: if asked.form.is_plain() {
+            asked.body.clone()
+        } else {
+            // Not all servers read these bytes in the same way (decision 10).
+            form(asked.form.pairs()).into()
+        },
     }))
 }
 
@@ -88,13 +100,30 @@ pub(super) fn hear(asked: &Asked<'_>, answer: ProviderAnswer) -> Result<Turn, Fa
 }
 
 /// `X-PSU-*` tells the bank about the person; optional, so a client may strike it out by naming it
-/// in `Connection` (RFC 9110 section 7.6.1).
-fn copy_psu_fields(from: &HeaderMap, to: &mut Fields) {
-    for (name, value) in from {
-        if name.as_str().starts_with("x-psu-") && !is_nominated(from, name) {
+/// in `Connection` (RFC 9110 section 7.6.1). Those that the contract declares were checked by it;
+/// the others are held to what every bank reads in one way (row 31).
+fn copy_psu_fields(asked: &Asked<'_>, to: &mut Fields) -> Result<(), Fault> {
+    for (name, value) in asked.headers {
+        if name.as_str().starts_with("x-psu-") && !is_nominated(asked.headers, name) {
+            let is_declared = asked.head.declared().any(|declared| declared == name);
+            let is_good = is_declared || (is_plain(value) && is_once(asked.headers, name));
+            if !is_good {
+                return Err(Fault::HeaderMalformed(PSU.into(), PSU_REFUSAL.into()));
+            }
             to.append(name.clone(), value.clone());
         }
     }
+    Ok(())
+}
+
+/// No octets that each server takes for characters of another set (RFC 9110 section 5.5), and no
+/// more than a person's field has.
+fn is_plain(value: &HeaderValue) -> bool {
+    value.len() <= PSU_BYTES_MAX && value.as_bytes().iter().all(|byte| matches!(byte, 0x20..=0x7E))
+}
+
+fn is_once(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().nth(1).is_none()
 }
 
 fn is_nominated(headers: &HeaderMap, name: &HeaderName) -> bool {
@@ -130,5 +159,5 @@ fn odd_token_answer(call: Call, answer: &ProviderAnswer) -> Option<Oddity> {
         Ok(text) => serde_json::from_str::<TokenAnswer>(text).is_err(),
         Err(_) => serde_json::from_slice::<TokenAnswer>(body).is_err(),
     };
-    (is_token_answer && is_odd(&answer.body)).then_some(Oddity::TokenAnswer)
+    (is_token_answer && is_odd(without_mark(&answer.body))).then_some(Oddity::TokenAnswer)
 }

@@ -10,24 +10,26 @@ mod tests;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 
-use super::reply::complaint::Complaint;
+use super::reply::complaint::{Body, Complaint};
 use super::reply::{self, object};
-use super::request::{basic, fields, needed, post_form, post_json, registration, secret_of};
+use super::request::{basic, fields, needed, path, post_form, post_json, registration, secret_of};
 use super::{Asked, ProviderAnswer, Turn};
-use crate::fault::Fault;
+use crate::fault::{Fault, Name};
 use crate::oauth::{Call, ErrorCode};
 use crate::routes::table::dialect::Flinks;
 
 pub(super) fn open(asked: &Asked<'_>, settings: &Flinks) -> Result<Turn, Fault> {
     match asked.call {
         Call::Token if is_refresh(asked) => {
-            say_token(asked, settings, &[("refresh_token", needed(asked, "refresh_token")?)])
+            let presented = needed(asked, "refresh_token")?;
+            say_token(asked, settings, path(asked)?, &[("refresh_token", presented)])
         }
         Call::Token => {
             // Seed 004: "Must be an exact match"; bLink has it "if applicable" only.
             let redirect_uri = needed(asked, "redirect_uri")?;
             let code = needed(asked, "code")?;
-            say_token(asked, settings, &[("code", code), ("redirect_uri", redirect_uri)])
+            let grant = [("code", code), ("redirect_uri", redirect_uri)];
+            say_token(asked, settings, path(asked)?, &grant)
         }
         Call::Revoke => revoke::open(asked, settings),
         Call::Username => Err(Fault::UsernameNotSpoken),
@@ -37,17 +39,18 @@ pub(super) fn open(asked: &Asked<'_>, settings: &Flinks) -> Result<Turn, Fault> 
 pub(super) fn hear(
     asked: &Asked<'_>,
     settings: &Flinks,
-    turn: u8,
+    step: u8,
     answer: &ProviderAnswer,
 ) -> Result<Turn, Fault> {
     match asked.call {
         Call::Token if answer.status.is_success() => {
             // Seed 004: the refresh token "does not change when exchanged", and is not repeated.
             let presented = asked.form.value("refresh_token").filter(|_| is_refresh(asked));
-            reply::tokens(asked, &object(answer)?, presented)
+            let hidden = secrets(asked, settings);
+            reply::tokens(asked, &object(answer)?, presented, &[], &hidden)
         }
         Call::Token => hear_refusal(asked, settings, answer),
-        Call::Revoke => revoke::hear(asked, settings, turn, answer),
+        Call::Revoke => revoke::hear(asked, settings, step, answer),
         Call::Username => Err(Fault::UsernameNotSpoken),
     }
 }
@@ -60,9 +63,9 @@ fn is_refresh(asked: &Asked<'_>) -> bool {
 fn say_token(
     asked: &Asked<'_>,
     settings: &Flinks,
+    path: &Name,
     grant: &[(&'static str, &str)],
 ) -> Result<Turn, Fault> {
-    let path = asked.target.paths.token.as_ref().ok_or(Fault::PathUnconfigured)?;
     let registration = registration(asked, &settings.registrations)?;
     let mut headers = fields(asked, settings.correlation_header.as_ref());
     let grant_type = match grant {
@@ -96,16 +99,16 @@ fn hear_refusal(
     }
     let unauthorized = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     match complaint.known {
-        Some(ErrorCode::InvalidClient) => Err(Fault::CredentialsRejected),
+        _ if complaint.is_about_the_hub() => Err(Fault::CredentialsRejected),
         // Flinks: "either of the tokens that are managed by Flinks have expired".
-        _ if unauthorized && is_refresh(asked) => {
+        _ if unauthorized && complaint.body == Body::Json && is_refresh(asked) => {
             let (status, error) = (StatusCode::BAD_REQUEST, ErrorCode::InvalidGrant);
             Ok(complaint.refuse(asked, &hidden, status, error))
         }
         Some(ErrorCode::InvalidGrant) => complaint.settle(asked, &hidden),
         _ if answer.status == StatusCode::UNAUTHORIZED => Err(Fault::CredentialsRejected),
         // Nothing that is documented for a code.
-        _ if unauthorized => Err(Fault::ResponseMalformed("403 to a code")),
+        _ if unauthorized && !is_refresh(asked) => Err(Fault::ResponseMalformed("403 to a code")),
         _ => complaint.settle(asked, &hidden),
     }
 }

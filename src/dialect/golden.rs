@@ -13,8 +13,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::held::read_answer;
-use super::told::{Memory, Told};
-use super::{Asked, Heard, Held, Moment, Oddity, ProviderAnswer, ProviderRequest, Recipe, Turn};
+use super::told::{Memory, Tokens, Told};
+use super::{
+    Asked, Heard, Held, Moment, Oddity, ProviderAnswer, ProviderRequest, Recipe, TURNS_MAX, Turn,
+};
 use crate::answer::{Answer, Manner};
 use crate::contract::AuthorizationPolicy;
 use crate::fault::Fault;
@@ -102,7 +104,7 @@ fn updates() -> bool {
     std::env::var("UPDATE_GOLDEN").is_ok()
 }
 
-fn table(dialect: &str, target: &str) -> RouteTable {
+pub(super) fn table(dialect: &str, target: &str) -> RouteTable {
     let text = format!(
         "[gateway]
 insecure_plain_listen = '127.0.0.1:8080'
@@ -189,14 +191,18 @@ impl Play<'_> {
             }
         };
         let mut turn = super::open(self.asked, held.as_ref())?;
-        for number in 0.. {
-            let answer = match turn {
+        for _ in 0..TURNS_MAX {
+            let (step, answer) = match turn {
                 Turn::Done(heard) => return Ok(heard),
-                Turn::Ask(request) => self.ask(&request),
+                Turn::Ask(request) => (0, self.ask(&request)),
+                Turn::Then(step, request) => (step, self.ask(&request)),
             };
-            turn = super::hear(self.asked, held.as_ref(), number, answer)?;
+            turn = super::hear(self.asked, held.as_ref(), step, answer)?;
         }
-        unreachable!("a conversation ends where nothing is said any more")
+        match turn {
+            Turn::Done(heard) => Ok(heard),
+            Turn::Ask(_) | Turn::Then(..) => panic!("{}: no end", self.name),
+        }
     }
 
     fn ask(&mut self, request: &ProviderRequest) -> ProviderAnswer {
@@ -211,8 +217,11 @@ impl Play<'_> {
 #[expect(clippy::disallowed_methods, reason = "a test's first instant has to come from somewhere")]
 fn told(Ended(ended): Ended) -> Told {
     let (memory, now) = (Memory::default(), Instant::now());
-    memory.tell("T", "token", "name", Duration::from_secs(u64::from(!ended)), now);
-    memory.recall("T", "token", now).unwrap()
+    let life = Duration::from_secs(u64::from(!ended));
+    let (target, client, access) = ("T", "CIDX1", ("token", life));
+    let (refresh, presented, username) = (None, None, Some("name"));
+    memory.tell(&Tokens { target, client, access, refresh, presented, username }, now);
+    memory.recall("T", "CIDX1", "token", now).unwrap()
 }
 
 /// A client's fields, with all that must stay behind.

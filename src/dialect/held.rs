@@ -9,14 +9,22 @@ use serde_json::Value;
 use sha2::Digest as _;
 use zeroize::Zeroizing;
 
-use super::{ProviderAnswer, ProviderRequest};
+use super::reply::members::without_mark;
+use super::{ProviderAnswer, ProviderRequest, coding};
 use crate::fault::{Fault, Name};
 
 /// Longest a held token is kept when its answer does not say how long it lives.
 pub const DEFAULT_LIFE: Duration = Duration::from_secs(300);
+/// Longest a held token is kept, whatever its answer says.
+const LIFE_MAX: Duration = Duration::from_secs(86_400);
 /// A held token is replaced so long before its end, or a tenth of its life if that is shorter:
 /// it must still be good when the bank reads it.
 const MARGIN_MAX: Duration = Duration::from_secs(30);
+
+/// Longest held token, in bytes: it travels in a field or a body of each call.
+const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Longest answer with one, once it is decoded.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What names a held token: a hash over the target, the credentials and whom it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,6 +40,16 @@ impl HeldKey {
             digest.update(part.as_bytes());
         }
         Self(digest.finalize().into())
+    }
+
+    /// As it travels to another process.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// As it came from another process.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 }
 
@@ -103,18 +121,24 @@ pub fn read_answer(
         429 | 503 => return Err(Fault::ProviderBusy(None)),
         _ => return Err(Fault::ResponseMalformed("held token status")),
     }
-    let json: Value = serde_json::from_slice(&answer.body)
+    let answer = coding::decoded(answer.clone(), ANSWER_BYTES_MAX)?;
+    let json: Value = serde_json::from_slice(without_mark(&answer.body))
         .map_err(|_| Fault::ResponseMalformed("held token answer"))?;
     let token = json.pointer(token_pointer).and_then(Value::as_str);
     let token = token.ok_or(Fault::ResponseMalformed("held token missing"))?;
-    let life = json.pointer(expires_pointer).and_then(seconds).unwrap_or(default_life);
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Fault::ResponseMalformed("held token too long"));
+    }
+    let life = json.pointer(expires_pointer).and_then(seconds_of).map(Duration::from_secs);
+    let life = life.unwrap_or(default_life).min(LIFE_MAX);
     let held = Held { key: Some(key), token: Zeroizing::new(token.to_owned()) };
     Ok((held, life - MARGIN_MAX.min(life / 10)))
 }
 
-fn seconds(value: &Value) -> Option<Duration> {
-    let seconds = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
-    Some(Duration::from_secs(seconds))
+/// Whole seconds, as a number or, as some banks write them, as a text. Any number: whoever counts
+/// with it has to bound it.
+pub(crate) fn seconds_of(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
 #[cfg(test)]
@@ -143,6 +167,11 @@ mod tests {
             Duration::from_secs(90)
         );
         assert_eq!(read(200, r#"{"data":{"t":"x"}}"#).unwrap().1, Duration::from_secs(270));
+        let most = LIFE_MAX - MARGIN_MAX;
+        for forever in ["9223372036854775807", "18446744073709551615", "\"9223372036854775807\""] {
+            let body = format!(r#"{{"data":{{"t":"x","e":{forever}}}}}"#);
+            assert_eq!(read(200, body.leak()).unwrap().1, most);
+        }
         assert_eq!(format!("{held:?}"), "Held(…)");
     }
 

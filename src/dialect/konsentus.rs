@@ -9,11 +9,11 @@ mod refusal;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::held::HeldKey;
 use super::reply::{self, object};
-use super::request::{fields, needed};
+use super::request::{fields, needed, path};
 use super::{Asked, Held, Host, ProviderAnswer, ProviderRequest, Recipe, Turn};
 use crate::fault::{Fault, Name};
 use crate::framing::fields::Fields;
@@ -49,7 +49,7 @@ fn exchange<'a>(asked: &Asked<'a>, konsentus: &'a Konsentus) -> Result<Exchange<
     let redirect_uri = needed(asked, "redirect_uri")?;
     let code = needed(asked, "code")?;
     let ccg = konsentus.ccg_of(asked.client_id).ok_or(Fault::ClientUnmapped)?;
-    let path = asked.target.paths.token.as_ref().ok_or(Fault::PathUnconfigured)?;
+    let path = path(asked)?;
     Ok(Exchange { code, redirect_uri, ccg, path })
 }
 
@@ -94,13 +94,10 @@ pub(super) fn hear(
     if !answer.status.is_success() {
         return refusal::hear(asked, held, answer).map(reply::done);
     }
-    let data = object(answer)?.remove("data");
-    let Some(Value::Object(mut data)) = data else {
-        return Err(Fault::ResponseMalformed("no data"));
-    };
-    // `state` belongs to the browser's redirect; what the seed does not have is not passed on.
-    data.retain(|name, _| matches!(name.as_str(), "access_token" | "expires_in" | "token_type"));
-    reply::tokens(asked, &data, None)
+    let data = object(answer)?.object("data").ok_or(Fault::ResponseMalformed("no data"))?;
+    // `state` belongs to the browser's redirect, and what would refresh is of no use here.
+    let hidden: Vec<_> = held.map(Held::expose).into_iter().collect();
+    reply::tokens(asked, &data, None, &["state", "refresh_token"], &hidden)
 }
 
 /// What Konsentus wants to see on every request.
@@ -140,6 +137,8 @@ fn key(asked: &Asked<'_>, konsentus: &Konsentus, fetch: &CcgFetch) -> HeldKey {
         fetch.path.to_string(),
         fetch.body.expose().to_owned(),
     ];
+    // A bank that moved is not shown what another host gave.
+    parts.extend(asked.target.upstream.iter().map(ToString::to_string));
     for (name, value) in &fetch.headers {
         parts.extend([name.as_str().to_owned(), text(value)]);
     }

@@ -10,11 +10,12 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Host, ProviderAnswer, ProviderRequest};
+use super::{DPOP_NONCE, Host, ProviderAnswer, ProviderRequest, coding};
 use crate::answer::Answer;
 use crate::contract::{AuthorizationPolicy, NativeRules, Operation};
 use crate::fault::Fault;
 use crate::framing::fields::Fields;
+use crate::ids::CorrelationId;
 use crate::routes::{Api, Target};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -23,8 +24,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const ASKED_FIELDS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 
 /// Fields of an answer that pass without being declared.
-const ANSWER_FIELDS: [HeaderName; 5] =
-    [CONTENT_TYPE, CONTENT_LANGUAGE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
+const ANSWER_FIELDS: [HeaderName; 6] =
+    [CONTENT_TYPE, CONTENT_LANGUAGE, DPOP_NONCE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
 
 /// A native call that kept its contract.
 #[derive(Debug)]
@@ -43,6 +44,12 @@ pub struct NativeAsked<'a> {
     pub query: Option<&'a str>,
     /// The client's fields.
     pub headers: &'a HeaderMap,
+    /// The resolved client id, where the document declares a field for it.
+    pub client: &'a HeaderValue,
+    /// The resolved target id, likewise.
+    pub target_id: &'a HeaderValue,
+    /// The correlation id, likewise.
+    pub correlation: &'a CorrelationId,
     /// The client's body, byte for byte.
     pub body: &'a Bytes,
     /// The trace that starts here.
@@ -67,6 +74,13 @@ pub fn request(asked: &NativeAsked<'_>) -> ProviderRequest {
     {
         headers.insert(AUTHORIZATION, value.clone());
     }
+    // What the hub asserts, it writes itself, and only where the document has a place for it.
+    let values = [asked.correlation.header_value(), asked.client, asked.target_id];
+    for (name, value) in asked.operation.head.asserted().into_iter().zip(values) {
+        if let Some(name) = name {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(VIA, super::VIA_US);
     headers.insert(TRACEPARENT, asked.traceparent.clone());
@@ -89,8 +103,14 @@ pub fn request(asked: &NativeAsked<'_>) -> ProviderRequest {
 /// The client's answer. A redirect is the client's to follow.
 ///
 /// # Errors
-/// [`Fault::ResponseMalformed`] for what is no final answer.
-pub fn answer(rules: &NativeRules, answer: ProviderAnswer) -> Result<Answer, Fault> {
+/// [`Fault::ResponseMalformed`] for what is no final answer, or in a coding that nobody decodes;
+/// [`Fault::ResponseTooLarge`] where it is over `bytes_max` without its coding.
+pub fn answer(
+    rules: &NativeRules,
+    answer: ProviderAnswer,
+    bytes_max: usize,
+) -> Result<Answer, Fault> {
+    let answer = coding::decoded(answer, bytes_max)?;
     if !(200..600).contains(&answer.status.as_u16()) {
         return Err(Fault::ResponseMalformed("status"));
     }

@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use super::reply::complaint::Complaint;
 use super::reply::{self, object};
 use super::request::{
-    ask_as_bearer, basic, fields, post_form, presented_bearer, registration, secret_of,
+    ask_as_bearer, basic, fields, path, post_form, presented_bearer, registration, secret_of,
 };
 use super::{Asked, ProviderAnswer, Turn};
 use crate::fault::{Fault, Name};
@@ -25,14 +25,10 @@ const HUBS_OWN: [&str; 4] =
     ["client_id", "client_secret", "client_assertion", "client_assertion_type"];
 
 pub(super) fn open(asked: &Asked<'_>, settings: &OAuth2) -> Result<Turn, Fault> {
-    let path = asked.target.paths.of(asked.call);
     match asked.call {
-        Call::Token => {
-            let path = path.ok_or(Fault::PathUnconfigured)?;
-            say(asked, settings, path, grant(asked, settings))
-        }
+        Call::Token => say(asked, settings, path(asked)?, grant(asked, settings)),
         Call::Revoke => {
-            let path = path.ok_or(Fault::RevokeNotSpoken)?;
+            let path = path(asked)?;
             let pairs = ["token", "token_type_hint"];
             let pairs = pairs.into_iter().filter_map(|name| Some((name, asked.form.value(name)?)));
             say(asked, settings, path, pairs.collect())
@@ -40,13 +36,13 @@ pub(super) fn open(asked: &Asked<'_>, settings: &OAuth2) -> Result<Turn, Fault> 
         Call::Username => match settings.username {
             UsernameCheck::None => Err(Fault::UsernameNotSpoken),
             UsernameCheck::Introspection { .. } => {
-                let path = path.ok_or(Fault::UsernameNotSpoken)?;
+                let path = path(asked)?;
                 let pairs =
                     vec![("token", presented_bearer(asked)?), ("token_type_hint", "access_token")];
                 say(asked, settings, path, pairs)
             }
             UsernameCheck::Userinfo { .. } => {
-                let path = path.ok_or(Fault::UsernameNotSpoken)?;
+                let path = path(asked)?;
                 let headers = fields(asked, settings.correlation_header.as_ref());
                 ask_as_bearer(Method::GET, path, headers, presented_bearer(asked)?)
             }
@@ -64,7 +60,7 @@ pub(super) fn hear(
         Call::Token if good => {
             let presented = asked.form.value("grant_type") == Some("refresh_token");
             let presented = asked.form.value("refresh_token").filter(|_| presented);
-            reply::tokens(asked, &object(answer)?, presented)
+            reply::tokens(asked, &object(answer)?, presented, &[], &secrets(asked, settings))
         }
         Call::Revoke if good => Ok(reply::revoked()),
         // There is no such endpoint: the client must not take the token for revoked.
@@ -134,24 +130,23 @@ fn hear_username(
                 return complain(asked, settings, answer);
             }
             let found = object(answer)?;
-            let active = found.get("active").and_then(serde_json::Value::as_bool);
-            let active = active.ok_or(Fault::ResponseMalformed("no active"))?;
+            let active = found.flag("active").ok_or(Fault::ResponseMalformed("no active"))?;
             // RFC 7662 section 4: a token of another client is none of this client's affair.
-            let owner = reply::text(&found, "client_id");
+            let owner = found.text("client_id");
             let ours = registration(asked, &settings.registrations)?;
             if !active || owner.is_some_and(|owner| *owner != *ours.client_id) {
                 return Ok(inactive(asked, answer));
             }
-            let username = reply::text(&found, "username");
+            let username = found.text("username");
             let username = username.ok_or(Fault::ResponseMalformed("no username"))?;
-            Ok(reply::username(asked, username, *folds_case))
+            Ok(reply::username(asked, &username, *folds_case))
         }
         UsernameCheck::Userinfo { claim, folds_case } => match answer.status {
             status if status.is_success() => {
                 let found = object(answer)?;
-                let username = reply::text(&found, claim);
+                let username = found.text(claim);
                 let username = username.ok_or(Fault::ResponseMalformed("no such claim"))?;
-                Ok(reply::username(asked, username, *folds_case))
+                Ok(reply::username(asked, &username, *folds_case))
             }
             // The one 401 that is the client's own: the token is, too.
             StatusCode::UNAUTHORIZED => Ok(inactive(asked, answer)),
@@ -169,9 +164,14 @@ fn inactive(asked: &Asked<'_>, answer: &ProviderAnswer) -> Turn {
 }
 
 fn complain(asked: &Asked<'_>, settings: &OAuth2, answer: &ProviderAnswer) -> Result<Turn, Fault> {
+    let mut hidden = secrets(asked, settings);
+    hidden.extend(presented_bearer(asked));
+    Complaint::read(answer).settle(asked, &hidden)
+}
+
+/// What of the hub's own a bank may have repeated.
+fn secrets<'s>(asked: &Asked<'_>, settings: &'s OAuth2) -> Vec<&'s str> {
     let registration = settings.registrations.of(asked.client_id);
     let secret = registration.and_then(|registration| registration.client_secret.as_ref());
-    let secret = secret.map(crate::routes::Secret::expose);
-    let hidden: Vec<&str> = secret.into_iter().chain(presented_bearer(asked)).collect();
-    Complaint::read(answer).settle(asked, &hidden)
+    secret.map(crate::routes::Secret::expose).into_iter().collect()
 }

@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 
 use super::reply::{self, object};
-use super::request::{ask_as_bearer, encode, fields, needed, presented_bearer};
+use super::request::{ask_as_bearer, fields, form, needed, path, presented_bearer};
 use super::{Asked, Host, ProviderAnswer, ProviderRequest, Turn};
 use crate::fault::Fault;
 use crate::oauth::Call;
@@ -57,9 +57,9 @@ fn open_token(asked: &Asked<'_>, oxlin: &Oxlin) -> Result<Turn, Fault> {
         ("client_secret", Some(oxlin.client_secret.expose())),
         ("provider", oxlin.provider.as_deref()),
     ];
-    let pair = |(name, value): (&str, Option<&str>)| Some(format!("{name}={}", encode(value?)));
-    let body = pairs.into_iter().filter_map(pair).collect::<Vec<_>>().join("&").into();
-    let path = asked.target.paths.token.clone().ok_or(Fault::PathUnconfigured)?;
+    let pairs = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let body = form(pairs).into();
+    let path = path(asked)?.clone();
     let mut headers = fields(asked, None);
     headers.insert(CONTENT_TYPE, FORM);
     let (host, method) = (Host::Auth, Method::POST);
@@ -71,16 +71,15 @@ fn hear_token(asked: &Asked<'_>, oxlin: &Oxlin, answer: &ProviderAnswer) -> Resu
         return refusal::of_token(asked, oxlin, answer);
     }
     // The presented refresh token stays good where no new one comes (RFC 6749 section 6).
-    // `id_token` has no place in bLink.
     let is_refresh = asked.form.value("grant_type") == Some("refresh_token");
     let presented = asked.form.value("refresh_token").filter(|_| is_refresh);
-    reply::tokens(asked, &object(answer)?, presented)
+    let hidden = [oxlin.client_secret.expose()];
+    reply::tokens(asked, &object(answer)?, presented, &[], &hidden)
 }
 
 fn open_username(asked: &Asked<'_>, oxlin: &Oxlin) -> Result<Turn, Fault> {
     profile(oxlin)?;
-    let path = asked.target.paths.username.as_ref().ok_or(Fault::UsernameNotSpoken)?;
-    ask_as_bearer(Method::GET, path, fields(asked, None), presented_bearer(asked)?)
+    ask_as_bearer(Method::GET, path(asked)?, fields(asked, None), presented_bearer(asked)?)
 }
 
 fn hear_username(asked: &Asked<'_>, oxlin: &Oxlin, answer: &ProviderAnswer) -> Result<Turn, Fault> {
@@ -89,9 +88,9 @@ fn hear_username(asked: &Asked<'_>, oxlin: &Oxlin, answer: &ProviderAnswer) -> R
         return refusal::of_profile(asked, profile, answer);
     }
     let found = object(answer)?;
-    let username = reply::text(&found, &profile.field);
+    let username = found.text(&profile.field);
     let username = username.ok_or(Fault::ResponseMalformed("no username"))?;
-    Ok(reply::username(asked, username, profile.folds_case))
+    Ok(reply::username(asked, &username, profile.folds_case))
 }
 
 fn profile(oxlin: &Oxlin) -> Result<&Profile, Fault> {

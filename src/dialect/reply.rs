@@ -4,63 +4,138 @@
 //! [`complaint`]'s. It must not know any dialect.
 
 pub(super) mod complaint;
+pub(super) mod members;
 pub(super) mod redact;
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
+use self::members::Members;
 use super::{Asked, Heard, Oddity, ProviderAnswer, Turn};
 use crate::answer::{Answer, Source};
 use crate::fault::Fault;
+
+/// Members of a token answer that the hub writes itself, or that say who the hub is at the bank.
+const HUBS_OWN: [&str; 7] = [
+    "access_token",
+    "token_type",
+    "expires_in",
+    "refresh_token",
+    "scope",
+    "client_id",
+    "client_secret",
+];
+/// Most members that pass without being known, and how long one's name may be.
+const EXTRA_MEMBERS_MAX: usize = 64;
+const EXTRA_NAME_BYTES_MAX: usize = 128;
+/// How long they may be together: an id token and some details fit in.
+const EXTRA_BYTES_MAX: usize = 64 * 1024;
+/// Longest name of a token type: one is an absolute URI at most (RFC 6749 section 8.1).
+const TOKEN_TYPE_BYTES_MAX: usize = 128;
+/// A secret shorter than this is not looked for: it stands in any text by chance.
+const SECRET_BYTES_MIN: usize = 4;
 
 /// The JSON object of a good answer.
 ///
 /// # Errors
 /// [`Fault::ResponseMalformed`] where it is none, such as a page for people.
-pub(super) fn object(answer: &ProviderAnswer) -> Result<Map<String, Value>, Fault> {
-    serde_json::from_slice(&answer.body).map_err(|_| Fault::ResponseMalformed("no JSON object"))
+pub(super) fn object(answer: &ProviderAnswer) -> Result<Members<'_>, Fault> {
+    Members::read(&answer.body).ok_or(Fault::ResponseMalformed("no JSON object"))
 }
 
-/// The text of a member; an empty one is as good as none.
-pub(super) fn text<'o>(object: &'o Map<String, Value>, name: &str) -> Option<&'o str> {
-    object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
-}
-
-/// Tokens for the client (RFC 6749 section 5.1): what bLink has a place for, and nothing else.
-/// `presented` is the refresh token of the call, which stays good where no new one came (section
-/// 6).
+/// Tokens for the client (RFC 6749 section 5.1). `presented` is the refresh token of the call,
+/// which stays good where no new one came (section 6); `withheld` are members that have no place
+/// here, and `hidden` is what the hub put into the request.
+///
+/// Members that nobody here knows pass as the bank wrote them, for a client that does (`id_token`,
+/// `authorization_details`, `grant_id`); "the client MUST ignore unrecognized value names". Those
+/// that are too many, too long or no JSON that everybody reads are left out.
 ///
 /// # Errors
-/// [`Fault::ResponseMalformed`] without an access token, or with one that is no Bearer token.
+/// [`Fault::ResponseMalformed`] without an access token, or with a type of token that is none.
 pub(super) fn tokens(
     asked: &Asked<'_>,
-    object: &Map<String, Value>,
+    object: &Members<'_>,
     presented: Option<&str>,
+    withheld: &[&str],
+    hidden: &[&str],
 ) -> Result<Turn, Fault> {
-    let access = text(object, "access_token");
+    let access = object.text("access_token");
     let access = access.ok_or(Fault::ResponseMalformed("no access_token"))?;
-    // RFC 6749 section 7.1: a token of a type that one does not know must not be used.
-    let kind = object.get("token_type");
-    let is_bearer = |kind: &Value| kind.as_str().is_some_and(|k| k.eq_ignore_ascii_case("bearer"));
-    if kind.is_some_and(|kind| !is_bearer(kind)) {
-        return Err(Fault::ResponseMalformed("token_type"));
-    }
-    let oddity = kind.is_none().then_some(Oddity::TokenAnswer);
+    let (kind, oddity) = token_type(object)?;
     let default_life = asked.target.translation.default_expires_in.map(|life| life.as_secs());
-    let mut tokens = Map::new();
-    tokens.insert("access_token".to_owned(), access.into());
-    tokens.insert("token_type".to_owned(), "bearer".into());
-    if let Some(seconds) = object.get("expires_in").and_then(seconds).or(default_life) {
-        tokens.insert("expires_in".to_owned(), seconds.into());
+    let mut tokens = format!(
+        "{{\"access_token\":{},\"token_type\":{}",
+        Value::from(&*access),
+        Value::from(&*kind)
+    );
+    if let Some(seconds) = object.seconds("expires_in").or(default_life) {
+        tokens.push_str(&format!(",\"expires_in\":{seconds}"));
     }
-    if let Some(refresh) = text(object, "refresh_token").or(presented) {
-        tokens.insert("refresh_token".to_owned(), refresh.into());
+    if let Some(refresh) = object.text("refresh_token").or(presented.map(Cow::Borrowed)) {
+        tokens.push_str(&format!(",\"refresh_token\":{}", Value::from(&*refresh)));
     }
-    if let Some(scope) = text(object, "scope") {
-        tokens.insert("scope".to_owned(), scope.into());
+    if let Some(scope) = object.text("scope") {
+        tokens.push_str(&format!(",\"scope\":{}", Value::from(&*scope)));
     }
-    Ok(Turn::Done(Heard { answer: json(&Value::Object(tokens)), oddity }))
+    push_extra(object, withheld, hidden, &mut tokens);
+    tokens.push('}');
+    Ok(Turn::Done(Heard { answer: of_json(tokens), oddity }))
+}
+
+/// The type of a token. Bearer is said in bLink's own word, whatever letters a bank takes for it
+/// (Apigee's `BearerToken` too); it is also what is meant where a bank says nothing. Another type,
+/// such as `DPoP`, passes as it is: the client has to know it, and must not use the token else
+/// (RFC 6749 section 7.1), but its code is spent and the token is nobody else's.
+fn token_type<'b>(object: &Members<'b>) -> Result<(Cow<'b, str>, Option<Oddity>), Fault> {
+    const BEARER: Cow<'static, str> = Cow::Borrowed("bearer");
+    let is_bearer = |kind: &str| {
+        ["bearer", "bearertoken"].iter().any(|known| kind.trim().eq_ignore_ascii_case(known))
+    };
+    match object.text("token_type") {
+        Some(kind) if is_bearer(&kind) => Ok((BEARER, None)),
+        Some(kind) if is_type_name(&kind) => Ok((kind, None)),
+        None if !object.has("token_type") || object.is_empty_text("token_type") => {
+            Ok((BEARER, Some(Oddity::TokenAnswer)))
+        }
+        Some(_) | None => Err(Fault::ResponseMalformed("token_type")),
+    }
+}
+
+/// `type-name` or an absolute URI (RFC 6749 appendix A.13).
+fn is_type_name(kind: &str) -> bool {
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/?#[]@!$&'()*+,;=%~".contains(&byte);
+    kind.len() <= TOKEN_TYPE_BYTES_MAX && kind.bytes().all(is_plain)
+}
+
+fn push_extra(object: &Members<'_>, withheld: &[&str], hidden: &[&str], tokens: &mut String) {
+    let mut passed: Vec<&str> = Vec::new();
+    let mut room = EXTRA_BYTES_MAX;
+    for (name, raw) in object.iter() {
+        let bytes = name.len() + raw.len();
+        let passes = passed.len() < EXTRA_MEMBERS_MAX
+            && bytes <= room
+            && is_extra_name(name)
+            && ![&HUBS_OWN[..], withheld, &passed].iter().any(|known| known.contains(&name))
+            && !hidden.iter().any(|one| one.len() >= SECRET_BYTES_MIN && raw.contains(one))
+            // What is no JSON to a strict reader would cost the client the whole answer.
+            && serde_json::from_str::<Value>(raw).is_ok();
+        if passes {
+            tokens.push_str(&format!(",\"{name}\":{raw}"));
+            room -= bytes;
+            passed.push(name);
+        }
+    }
+}
+
+/// Whether a name can be written as it is.
+fn is_extra_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\<>&".contains(&byte);
+    (1..=EXTRA_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 /// A revocation that was carried out, or of what was no good already (RFC 7009 section 2.2).
@@ -73,7 +148,7 @@ pub(super) fn username(asked: &Asked<'_>, found: &str, folds_case: bool) -> Turn
     let given = asked.form.value("username").unwrap_or_default();
     let same =
         if folds_case { given.to_lowercase() == found.to_lowercase() } else { given == found };
-    done(json(&serde_json::json!({ "valid_username": same })))
+    done(of_json(json!({ "valid_username": same }).to_string()))
 }
 
 /// The end.
@@ -81,12 +156,6 @@ pub(super) const fn done(answer: Answer) -> Turn {
     Turn::Done(Heard { answer, oddity: None })
 }
 
-fn json(value: &Value) -> Answer {
-    Answer { source: Source::Provider, ..Answer::of_platform(value.to_string().into()) }
-}
-
-/// Whole seconds, as a number or, as some banks write them, as a text.
-fn seconds(value: &Value) -> Option<u64> {
-    let fraction = || value.as_f64().filter(|n| (0.0..=1e12).contains(n)).map(|n| n as u64);
-    value.as_u64().or_else(fraction).or_else(|| value.as_str()?.parse().ok())
+fn of_json(text: String) -> Answer {
+    Answer { source: Source::Provider, ..Answer::of_platform(text.into()) }
 }

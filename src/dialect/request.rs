@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::{Asked, Host, ProviderRequest, Turn, VIA_US};
 use crate::fault::{Fault, Name};
 use crate::framing::fields::Fields;
+use crate::oauth::Call;
 use crate::routes::table::dialect::{Registration, Registrations};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -45,11 +46,23 @@ pub(super) fn post_form<'p>(
     mut headers: Fields,
     pairs: impl IntoIterator<Item = (&'p str, &'p str)>,
 ) -> Turn {
-    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    headers.insert(CONTENT_TYPE, form);
-    let pair = |(name, value): (&str, &str)| format!("{}={}", encode(name), encode(value));
-    let body = pairs.into_iter().map(pair).collect::<Vec<_>>().join("&");
-    ask(Method::POST, path, headers, body.into())
+    let media = HeaderValue::from_static("application/x-www-form-urlencoded");
+    headers.insert(CONTENT_TYPE, media);
+    ask(Method::POST, path, headers, form(pairs).into())
+}
+
+/// A form of these pairs, in this order.
+pub(super) fn form<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> String {
+    let mut form = String::new();
+    for (name, value) in pairs {
+        if !form.is_empty() {
+            form.push('&');
+        }
+        push_encoded(&mut form, name);
+        form.push('=');
+        push_encoded(&mut form, value);
+    }
+    form
 }
 
 /// Asks by POST with a JSON object of texts, in this order.
@@ -114,14 +127,31 @@ pub(super) fn presented_bearer<'a>(asked: &Asked<'a>) -> Result<&'a str, Fault> 
     token.ok_or(Fault::BearerMissing)
 }
 
+/// Where the bank takes this call.
+///
+/// # Errors
+/// What its language has no word for: its entry says that it has no such call.
+pub(super) fn path<'a>(asked: &Asked<'a>) -> Result<&'a Name, Fault> {
+    asked.target.paths.of(asked.call).ok_or(match asked.call {
+        Call::Token => Fault::GrantNotSpoken("target issues no tokens"),
+        Call::Revoke => Fault::RevokeNotSpoken,
+        Call::Username => Fault::UsernameNotSpoken,
+    })
+}
+
 /// A parameter that this call can't do without.
 pub(super) fn needed<'a>(asked: &Asked<'a>, name: &'static str) -> Result<&'a str, Fault> {
     asked.form.value(name).ok_or(Fault::ParameterNeeded(name))
 }
 
 /// RFC 6749 appendix B: `application/x-www-form-urlencoded` of UTF-8.
-pub(super) fn encode(text: &str) -> String {
+fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len() + 8);
+    push_encoded(&mut encoded, text);
+    encoded
+}
+
+fn push_encoded(encoded: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {
             b' ' => encoded.push('+'),
@@ -132,7 +162,6 @@ pub(super) fn encode(text: &str) -> String {
             _ => drop(write!(encoded, "%{byte:02X}")),
         }
     }
-    encoded
 }
 
 fn ask(method: Method, path: &Name, headers: Fields, body: Bytes) -> Turn {

@@ -11,12 +11,14 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use rustls::client::{
-    ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption,
-    Tls12ClientSessionValue, Tls13ClientSessionValue,
+    ClientSessionStore, ResolvesClientCert, Resumption, Tls12ClientSessionValue,
+    Tls13ClientSessionValue,
 };
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, NamedGroup, SignatureScheme};
+
+use super::tls::SmallSessions;
 
 /// What is known of the handshake that this thread is polling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,15 +35,11 @@ thread_local! {
     static HANDSHAKE: Cell<Handshake> = const { Cell::new(Handshake::None) };
 }
 
-/// So many sessions are kept, as rustls does by itself.
-const SESSIONS_MAX: usize = 256;
-
 /// Makes a configuration notice whether its certificate is asked for.
 pub(super) fn notice(config: &mut ClientConfig) {
     let resolver = config.client_auth_cert_resolver.clone();
     config.client_auth_cert_resolver = Arc::new(Noticing(resolver));
-    let sessions = ClientSessionMemoryCache::new(SESSIONS_MAX);
-    config.resumption = Resumption::store(Arc::new(Sessions(sessions)));
+    config.resumption = Resumption::store(Arc::new(Sessions(SmallSessions::default())));
 }
 
 /// Runs a handshake, and tells whether the server asked for a certificate in it.
@@ -80,7 +78,7 @@ impl ResolvesClientCert for Noticing {
 }
 
 #[derive(Debug)]
-struct Sessions(ClientSessionMemoryCache);
+struct Sessions(SmallSessions);
 
 impl ClientSessionStore for Sessions {
     fn set_kx_hint(&self, server_name: ServerName<'static>, group: NamedGroup) {

@@ -1,4 +1,8 @@
 //! The body of a request, read from hyper.
+//!
+//! This file decides when a body is whole: over HTTP/2 only with END_STREAM (RFC 9113 section
+//! 8.1.1). The library takes a stream that its peer reset with NO_ERROR for one that ended. It must
+//! not know what is in a body.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -11,6 +15,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
+use super::buffered::Kept;
 use super::worker::Worker;
 use crate::exchange::RequestBody;
 use crate::fault::Fault;
@@ -19,31 +24,40 @@ use crate::fault::Fault;
 const UNWANTED_BYTES_MAX: usize = 128 * 1024;
 
 /// A body and the time it has.
-pub(super) struct TimedBody {
+pub(super) struct TimedBody<'k> {
     incoming: Option<Incoming>,
     deadline: Duration,
     /// For a body in HTTP/2, which outlives a refusal: see `drop`.
     worker: Option<Rc<Worker>>,
+    /// What its exchange keeps.
+    kept: &'k Kept<'k>,
+    /// Whether there was room for its head.
+    room: Result<(), Fault>,
 }
 
-impl TimedBody {
+impl<'k> TimedBody<'k> {
     pub(super) const fn new(
         incoming: Incoming,
         deadline: Duration,
         worker: Option<Rc<Worker>>,
+        kept: &'k Kept<'k>,
+        room: Result<(), Fault>,
     ) -> Self {
-        Self { incoming: Some(incoming), deadline, worker }
+        Self { incoming: Some(incoming), deadline, worker, kept, room }
     }
 }
 
-impl RequestBody for TimedBody {
+impl RequestBody for TimedBody<'_> {
     fn declared_bytes(&self) -> Option<u64> {
         self.incoming.as_ref().and_then(|incoming| incoming.size_hint().exact())
     }
 
     async fn read(mut self, bytes_max: usize) -> Result<Bytes, Fault> {
+        self.room.clone()?;
+        self.kept.check()?;
         let Some(incoming) = self.incoming.take() else { return Ok(Bytes::new()) };
-        let mut reading = pin!(read_all(incoming, bytes_max));
+        let reading = read_all(incoming, bytes_max, self.kept, self.worker.is_some());
+        let mut reading = pin!(reading);
         // Nearly always it came with its head: then no clock is read and no timer made.
         let there = poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await;
         match there {
@@ -56,7 +70,7 @@ impl RequestBody for TimedBody {
     }
 }
 
-impl Drop for TimedBody {
+impl Drop for TimedBody<'_> {
     /// A request that was refused by its head leaves a body on its way. To let go of it would reset
     /// the stream, and a client whose calls are refused often would lose its connection to the
     /// limit on resets. So what comes is taken in and forgotten, in bounds.
@@ -84,19 +98,29 @@ async fn take_in(mut incoming: Incoming) {
     }
 }
 
-async fn read_all(mut incoming: Incoming, bytes_max: usize) -> Result<Bytes, Fault> {
+async fn read_all(
+    mut incoming: Incoming,
+    bytes_max: usize,
+    kept: &Kept<'_>,
+    is_http2: bool,
+) -> Result<Bytes, Fault> {
     let (mut first, mut more) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = incoming.frame().await {
         let Ok(data) = frame.map_err(|_| Fault::BodyAborted)?.into_data() else { continue };
         if first.len() + more.len() + data.len() > bytes_max {
             return Err(Fault::BodyTooLarge);
         }
+        kept.keep(data.len())?;
         // A form comes in one piece, which is then not copied.
         if first.is_empty() {
             first = data;
         } else {
             more.extend_from_slice(&data);
         }
+    }
+    // A reset without an error, or a connection that is gone, is not the body's end.
+    if is_http2 && !incoming.is_end_stream() {
+        return Err(Fault::BodyAborted);
     }
     if more.is_empty() {
         return Ok(first);

@@ -1,9 +1,10 @@
 //! The chassis: pingora's server carries the process: its signals, its services, its end.
 //!
-//! This file decides how the process lives and dies. SIGTERM, SIGINT and SIGQUIT drain; SIGUSR2
-//! starts a successor, and when that one serves, this process drains too. It ends as soon as it is
-//! drained, not after a fixed time. It must not know what is served.
+//! This file decides how the process lives and dies. What stops it ([`signals`](super::signals))
+//! drains it; SIGUSR2 starts a successor, and when that one serves, this process drains too. It
+//! ends as soon as it is drained, not after a fixed time. It must not know what is served.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,12 +14,13 @@ use pingora_core::server::{
     ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
 };
 use pingora_core::services::Service;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use super::estate::Estate;
 use super::handover::{Listening, Successor};
 use super::run_dir::RunDir;
+use super::signals::{SignalStreams, StopSignals};
 use super::successor::Succession;
 use super::{Given, Running, StartError, handover, notify, start_with};
 use crate::routes::Gateway;
@@ -32,14 +34,23 @@ pub enum Start {
     Upgrade,
 }
 
+/// Why a process ends that has served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to, or another one has taken over.
+    Told,
+    /// It could not go on: something that it can't serve without has ended.
+    Failed,
+}
+
 /// Serves until the process is told to stop, or has given way to another one.
 ///
 /// # Errors
 /// [`StartError`] when it could not start.
-pub fn run(given: Given, start: Start) -> Result<(), StartError> {
+pub fn run(given: Given, start: Start, signals: SignalStreams) -> Result<Ended, StartError> {
     // Before anything is announced: whoever was told of us may send them.
-    let Asked { stop, successor, reload } =
-        Asked::hear().map_err(|error| StartError::new("signals can't be received", error))?;
+    let stop = StopSignals::open()?;
+    let SignalStreams { reload, reopen, upgrade } = signals;
     let outcome = Arc::new(Mutex::new(None));
     let (failed, failure) = watch::channel(false);
     let conf = ServerConf {
@@ -53,15 +64,18 @@ pub fn run(given: Given, start: Start) -> Result<(), StartError> {
     server.bootstrap();
     let life = Arc::new(Mutex::new(None));
     server.add_service(EdgeService {
-        given: Some((given, start, reload)),
+        given: Some((given, start, reload, reopen)),
         life: life.clone(),
         outcome: outcome.clone(),
         failed,
     });
-    let asked = Mutex::new(Some((stop, successor)));
-    server.run(RunArgs { shutdown_signal: Box::new(Signals { life, failure, asked }) });
+    let asked = Mutex::new(Some((stop, upgrade)));
+    let gave_out = Arc::new(AtomicBool::new(false));
+    let signals = Signals { life, failure, asked, gave_out: gave_out.clone() };
+    server.run(RunArgs { shutdown_signal: Box::new(signals) });
     let failure = lock(&outcome).take();
-    failure.map_or(Ok(()), Err)
+    let ended = if gave_out.load(Ordering::Acquire) { Ended::Failed } else { Ended::Told };
+    failure.map_or(Ok(ended), Err)
 }
 
 /// Asks the process that serves with this table's `run_dir` to start its successor.
@@ -91,7 +105,7 @@ struct Life {
 }
 
 impl Life {
-    fn begin(given: Given, start: Start) -> Result<Self, StartError> {
+    fn begin(mut given: Given, start: Start) -> Result<Self, StartError> {
         let place = run_dir(&given.table.gateway)?;
         let before = match (start, &place) {
             (Start::Alone, _) => None,
@@ -99,6 +113,9 @@ impl Life {
             (Start::Upgrade, Some(place)) => Successor::ask(place)?,
         };
         let (successor, inherited) = before.unzip();
+        if successor.is_some() {
+            given.predecessor = place.as_ref().and_then(RunDir::latest_flights_socket);
+        }
         if start == Start::Upgrade && successor.is_none() {
             tracing::warn!("no process serves with this `run_dir`: nothing is taken over");
         }
@@ -113,7 +130,8 @@ impl Life {
             running.share_sockets(false);
         }
         // From here on nothing may fail: there may be nobody else who serves.
-        let succession = Succession::new(estate, place, running.hub.handed_over.clone());
+        let (handed_over, flights) = (running.hub.handed_over.clone(), running.hub.flights.clone());
+        let succession = Succession::new(estate, place, handed_over, flights);
         let can_upgrade = listening.is_some();
         if let Some(Err(error)) = listening.map(|listening| succession.listen(listening)) {
             tracing::error!(%error, "this process can't be upgraded: the upgrade socket failed");
@@ -127,7 +145,7 @@ impl Life {
 
 /// The gateway as one of pingora's services.
 struct EdgeService {
-    given: Option<(Given, Start, Signal)>,
+    given: Option<(Given, Start, Signal, Signal)>,
     life: Arc<Mutex<Option<Life>>>,
     outcome: Arc<Mutex<Option<StartError>>>,
     failed: watch::Sender<bool>,
@@ -142,12 +160,13 @@ impl Service for EdgeService {
         mut shutdown: ShutdownWatch,
         _listeners_per_fd: usize,
     ) {
-        let Some((given, start, hangups)) = self.given.take() else { return };
+        let Some((given, start, reload, reopen)) = self.given.take() else { return };
         // Workers are threads of our own: each wants its own socket and its own runtime.
         let begun = Life::begin(given, start);
         match begun {
             Ok(life) => {
-                life.running.hangups(hangups).map(tokio::spawn);
+                life.running.hangups(reload).map(tokio::spawn);
+                life.running.reopens(reopen).map(tokio::spawn);
                 *lock(&self.life) = Some(life);
             }
             Err(error) => {
@@ -198,8 +217,10 @@ impl EdgeService {
 struct Signals {
     life: Arc<Mutex<Option<Life>>>,
     failure: watch::Receiver<bool>,
+    /// Whether it could not go on.
+    gave_out: Arc<AtomicBool>,
     /// What [`Self::recv`] waits for; it is called once.
-    asked: Mutex<Option<([Signal; 3], Signal)>>,
+    asked: Mutex<Option<(StopSignals, Signal)>>,
 }
 
 #[async_trait]
@@ -207,10 +228,15 @@ impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
         let mut failure = self.failure.clone();
         let asked = lock(&self.asked).take();
-        let Some((stop, successor)) = asked else { return ShutdownSignal::FastShutdown };
+        let Some((stop, upgrade)) = asked else { return ShutdownSignal::FastShutdown };
+        let stopped = async {
+            stop.recv().await;
+            self.leave_alone().await;
+        };
         tokio::select! {
-            () = told_to_stop(stop) => {}
-            () = self.succeeded(successor) => {}
+            () = stopped => {}
+            () = self.succeeded(upgrade) => {}
+            () = self.failed() => self.gave_out.store(true, Ordering::Release),
             _ = failure.wait_for(|failed| *failed) => {}
         }
         // Workers serve a little before the start is over: then they are drained, too.
@@ -232,6 +258,29 @@ impl ShutdownSignalWatch for Signals {
 }
 
 impl Signals {
+    /// Waits until the gateway can't go on: a worker has ended.
+    async fn failed(&self) {
+        loop {
+            let hub = lock(&self.life).as_ref().map(|life| life.running.hub.clone());
+            match hub {
+                Some(hub) => return hub.failed().await,
+                None => tokio::time::sleep(START_LOOK).await,
+            }
+        }
+    }
+
+    /// Gives a successor up that was started and does not serve yet: nobody would look after it.
+    async fn leave_alone(&self) {
+        let succession = lock(&self.life).as_ref().map(|life| life.succession.clone());
+        if let Some(succession) = succession {
+            succession.start_no_more();
+            let end = tokio::time::Instant::now() + START_PATIENCE;
+            while succession.is_starting() && tokio::time::Instant::now() < end {
+                tokio::time::sleep(START_LOOK).await;
+            }
+        }
+    }
+
     /// Waits until the start is over, well or not.
     async fn begun(&self) {
         while lock(&self.life).is_none() && !*self.failure.borrow() {
@@ -284,39 +333,6 @@ impl Signals {
 const START_LOOK: Duration = Duration::from_millis(20);
 /// How long a process that is told to stop waits for the end of its start.
 const START_PATIENCE: Duration = Duration::from_secs(1);
-
-async fn told_to_stop(signals: [Signal; 3]) {
-    let [mut terminate, mut interrupt, mut quit] = signals;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        _ = quit.recv() => {}
-    }
-}
-
-/// Signals, from the moment that they are heard: none kills the process, and none is lost.
-struct Asked {
-    stop: [Signal; 3],
-    successor: Signal,
-    reload: Signal,
-}
-
-impl Asked {
-    fn hear() -> std::io::Result<Self> {
-        // A runtime is wanted here only to begin with; any later one hears them.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let _inside = runtime.enter();
-        Ok(Self {
-            stop: [
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::quit())?,
-            ],
-            successor: signal(SignalKind::user_defined2())?,
-            reload: signal(SignalKind::hangup())?,
-        })
-    }
-}
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

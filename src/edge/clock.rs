@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
 
+use crate::deadline::Moment;
+
 /// Writes RFC 3339 in UTC with milliseconds; the part up to the second is kept while it lasts.
 #[derive(Debug, Default)]
 pub(super) struct Stamp(RefCell<(u64, String)>);
@@ -35,6 +37,12 @@ impl Stamp {
         let used = use_it(text);
         text.truncate(whole);
         used
+    }
+}
+
+impl Moment for tokio::time::Instant {
+    fn checked_later(self, wait: Duration) -> Option<Self> {
+        self.checked_add(wait)
     }
 }
 

@@ -3,13 +3,16 @@
 //! This file decides how one worker gets a connection that another one holds. It must not know what
 //! is sent.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 
 use super::forward::Idle;
 use super::names::{Book, Names};
 use crate::dialect::Host;
+use crate::echoes::{IdHash, SentIds};
+use crate::routes::is_own_address;
 
 /// Which bank: its route's number, and which of its hosts.
 pub(super) type BankKey = (u64, Host);
@@ -19,29 +22,48 @@ pub(super) type BankKey = (u64, Host);
 pub(super) struct Commons {
     /// Names and their addresses.
     pub(super) book: Book,
+    /// Where this process itself listens.
+    pub(super) own: OnceLock<Vec<SocketAddr>>,
     workers: usize,
     shelves: DashMap<BankKey, Arc<Shelves>>,
 }
 
-/// The idle connections to one bank: one shelf a worker.
+/// The idle connections to one bank: one shelf a worker. And the ids that each sent to it lately.
 #[derive(Debug)]
 pub(super) struct Shelves {
     shelves: Vec<Mutex<Vec<Idle>>>,
+    sent: Vec<SentIds>,
 }
 
 impl Commons {
     /// For so many workers.
     pub(super) fn new(names: Arc<dyn Names>, workers: usize) -> Self {
-        Self { book: Book::new(names), workers: workers.max(1), shelves: DashMap::new() }
+        let (book, own, shelves) = (Book::new(names), OnceLock::new(), DashMap::new());
+        Self { book, own, workers: workers.max(1), shelves }
     }
 
     /// The shelves for a bank's connections.
     pub(super) fn shelves(&self, bank: BankKey) -> Arc<Shelves> {
         let new = || {
             let shelves = (0..self.workers).map(|_| Mutex::default()).collect();
-            Arc::new(Shelves { shelves })
+            let sent = (0..self.workers).map(|_| SentIds::default()).collect();
+            Arc::new(Shelves { shelves, sent })
         };
         self.shelves.entry(bank).or_insert_with(new).clone()
+    }
+
+    /// Whether what one worker has to do for all falls to this one, by a bank's number.
+    pub(super) fn is_share_of(&self, worker: usize, bank: u64) -> bool {
+        bank % self.workers as u64 == worker as u64 % self.workers as u64
+    }
+
+    /// Whether an address is our own: one that a listener has or, of a connection that was made
+    /// from `local`, one of this host at a listener's port.
+    pub(super) fn is_own(&self, address: SocketAddr, local: Option<IpAddr>) -> bool {
+        let own = self.own.get().map(Vec::as_slice).unwrap_or_default();
+        // Who calls another address of the same host is called from that address.
+        let by_us = local.is_some_and(|local| local == address.ip());
+        is_own_address(address, own) || by_us && own.iter().any(|own| own.port() == address.port())
     }
 
     /// Forgets a bank that is not in the table any more.
@@ -65,6 +87,18 @@ impl Shelves {
     pub(super) fn own(&self, worker: usize) -> Option<MutexGuard<'_, Vec<Idle>>> {
         let shelf = self.shelves.get(worker)?;
         Some(shelf.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A worker sends a call under this id.
+    pub(super) fn note_sent(&self, worker: usize, id: IdHash) {
+        if let Some(own) = self.sent.get(worker) {
+            own.note(id);
+        }
+    }
+
+    /// Whether any worker sent a call under this id lately.
+    pub(super) fn was_sent(&self, id: IdHash) -> bool {
+        self.sent.iter().any(|sent| sent.contains(id))
     }
 
     /// Takes something from another worker's shelf that `fits`. It waits for nobody.

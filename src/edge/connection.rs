@@ -6,7 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,22 +19,28 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::admission::Pending;
+use super::buffered::{Budget, Buffered};
 use super::counted::Counted;
 use super::cut::Cut;
 use super::gateway::{Link, note_bare_answer, refuse_head, serve};
-use super::guard::{Guard, Progress};
-use super::guests::{Stay, seat};
+use super::guard::Guard;
+use super::guests::seat;
+use super::hello::wait_for_hello;
 use super::local::LocalExecutor;
 use super::plug::Plug;
+use super::progress::Progress;
+use super::stay::Stay;
 use super::tls::EdgeSide;
 use super::untaken::Untaken;
 use super::watch::{End, Goodbye, PARTING, Watch, drive};
-use super::worker::{Handshake, Worker};
+use super::worker::Worker;
 use crate::callers::Peer;
+use crate::deadline::later;
 use crate::fault::Fault;
 use crate::frames::Ledger;
 use crate::framing::HeadLimits;
@@ -55,26 +61,45 @@ const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 const H2_PARTING: Duration = Duration::from_secs(1);
 
 /// Serves a plain connection.
-pub(super) async fn serve_plain(worker: Rc<Worker>, socket: TcpStream, from: SocketAddr) {
+pub(super) async fn serve_plain(
+    worker: Rc<Worker>,
+    stay: Rc<Stay>,
+    socket: TcpStream,
+    from: SocketAddr,
+) {
     let peer = Peer { fingerprint: None, ended: false, address: from.ip() };
-    let link = link(worker, peer, None, Rc::default());
-    let limits = link.worker.hub.snapshot.load().table.gateway.limits.clone();
+    let limits = worker.hub.snapshot.load().table.gateway.limits.clone();
+    let link = link(worker, peer, None, stay, &limits);
     serve_http1(link, Plug(socket), &limits).await;
 }
 
 /// Serves a TLS connection.
 pub(super) async fn serve_tls(
     worker: Rc<Worker>,
-    handshake: Handshake,
+    stay: Rc<Stay>,
+    pending: Pending,
     socket: TcpStream,
     from: SocketAddr,
     side: Arc<EdgeSide>,
 ) {
     let limits = worker.hub.snapshot.load().table.gateway.limits.clone();
+    let end = later(Instant::now(), limits.handshake_timeout);
+    let hello = wait_for_hello(&socket, &worker.scratch);
+    let hello = unless_over(&stay, Box::pin(timeout_at(end, hello))).await;
+    if !matches!(hello, Some(Ok(Ok(())))) {
+        return count_failed(&worker, &stay);
+    }
     // What a step needs lives in its own box and goes with it: idle connections are many.
-    let config = side.config.clone();
-    let shaken = Box::pin(shake_hands(&worker, handshake, socket, config, &limits)).await;
-    let Some(mut stream) = shaken else { return };
+    let accept = TlsAcceptor::from(side.config.clone());
+    let shaking = shake_hands(&worker, &stay, pending, accept, socket, limits.handshakes_max);
+    let mut shaking = Box::pin(timeout_at(end, shaking));
+    let mut stream = match unless_over(&stay, shaking.as_mut()).await {
+        Some(Ok(Some(stream))) => stream,
+        Some(Ok(None)) => return,
+        // Counted while the socket is still open: who sees it close finds it counted.
+        Some(Err(_)) | None => return count_failed(&worker, &stay),
+    };
+    drop(shaking);
     let meters = worker.meters();
     meters.handshakes.fetch_add(1, Ordering::Relaxed);
     let (_, session) = stream.get_ref();
@@ -83,7 +108,7 @@ pub(super) async fn serve_tls(
     }
     let is_h2 = session.alpn_protocol() == Some(b"h2");
     let (peer, version) = describe(&stream, from);
-    let (stay, _seat) = match seat(&worker, session, peer.fingerprint, &side) {
+    let _seat = match seat(&worker, &stay, session, peer.fingerprint, &side) {
         Ok(seated) => seated,
         Err(why) => {
             worker.hub.standing.count_ended(why, 1);
@@ -91,7 +116,14 @@ pub(super) async fn serve_tls(
             return;
         }
     };
-    let link = link(worker, peer, version, stay);
+    if let Some(certificate) = peer.fingerprint
+        && worker.identify(&stay, certificate, &limits).is_err()
+    {
+        worker.meters().connections_refused.fetch_add(1, Ordering::Relaxed);
+        let _ = timeout(PARTING, stream.shutdown()).await;
+        return;
+    }
+    let link = link(worker, peer, version, stay, &limits);
     if is_h2 {
         serve_http2(link, stream, &limits).await;
     } else {
@@ -99,23 +131,39 @@ pub(super) async fn serve_tls(
     }
 }
 
+/// Shakes hands once there is a place; nothing where it fails.
 async fn shake_hands(
     worker: &Worker,
-    counted: Handshake,
+    stay: &Rc<Stay>,
+    pending: Pending,
+    acceptor: TlsAcceptor,
     socket: TcpStream,
-    config: Arc<rustls::ServerConfig>,
-    limits: &EdgeLimits,
+    handshakes_max: usize,
 ) -> Option<TlsStream<Plug>> {
-    let mut handshake = pin!(TlsAcceptor::from(config).accept(Plug(socket)).into_fallible());
-    let shaken = timeout(limits.handshake_timeout, handshake.as_mut()).await;
-    drop(counted);
-    if let Ok(Ok(stream)) = shaken {
-        return Some(stream);
+    let place = worker.handshakes.place(stay, handshakes_max).await;
+    drop(pending);
+    let shaken = acceptor.accept(Plug(socket)).into_fallible().await;
+    drop(place);
+    shaken.inspect_err(|_| count_failed(worker, stay)).ok()
+}
+
+/// What comes of a step, unless the connection is to end before.
+async fn unless_over<F: Future + Unpin>(stay: &Stay, mut step: F) -> Option<F::Output> {
+    poll_fn(|cx| {
+        stay.wake(cx.waker());
+        if stay.is_over() {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut step).poll(cx).map(Some)
+    })
+    .await
+}
+
+/// A handshake came to nothing, and not because somebody else had no room.
+fn count_failed(worker: &Worker, stay: &Stay) {
+    if !stay.is_over() {
+        worker.meters().handshakes_failed.fetch_add(1, Ordering::Relaxed);
     }
-    // Counted while the socket is still open: who sees it close finds it counted.
-    worker.meters().handshakes_failed.fetch_add(1, Ordering::Relaxed);
-    drop(shaken);
-    None
 }
 
 fn describe(stream: &TlsStream<Plug>, from: SocketAddr) -> (Peer, Option<&'static str>) {
@@ -130,13 +178,17 @@ fn describe(stream: &TlsStream<Plug>, from: SocketAddr) -> (Peer, Option<&'stati
     (Peer { fingerprint, ended: false, address: from.ip() }, version)
 }
 
-fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>, stay: Rc<Stay>) -> Rc<Link> {
-    let (age_max, body_timeout, untaken) = {
-        let limits = &worker.hub.snapshot.load().table.gateway.limits;
-        let untaken = Untaken::new(limits.h2_untaken_bytes_max);
-        (limits.connection_age_max, limits.body_timeout, untaken)
-    };
+fn link(
+    worker: Rc<Worker>,
+    peer: Peer,
+    tls: Option<&'static str>,
+    stay: Rc<Stay>,
+    limits: &EdgeLimits,
+) -> Rc<Link> {
+    let budget = Budget::new(worker.hub.buffered.clone(), stay.account(), limits);
     let opened = Instant::now();
+    let progress = Progress::new(opened);
+    stay.open(progress.clone());
     Rc::new(Link {
         worker,
         peer_text: peer.address.to_string().into(),
@@ -144,11 +196,12 @@ fn link(worker: Rc<Worker>, peer: Peer, tls: Option<&'static str>, stay: Rc<Stay
         tls,
         stay,
         opened,
-        age_max,
-        body_timeout,
-        progress: Progress::new(opened),
+        age_max: limits.connection_age_max,
+        body_timeout: limits.body_timeout,
+        progress,
         resets: std::cell::Cell::new(0),
-        untaken,
+        untaken: Untaken::new(limits.h2_untaken_bytes_max, budget.clone()),
+        buffered: Rc::new(Buffered::new(budget)),
     })
 }
 
@@ -246,7 +299,8 @@ where
 {
     let server = link.clone();
     let ledger = Ledger::new(limits.h2_frames_max, limits.h2_streams_max);
-    let socket = Counted::new(socket, ledger, link.opened, link.progress.clone());
+    let (progress, buffered) = (link.progress.clone(), link.buffered.clone());
+    let socket = Counted::new(socket, ledger, link.opened, progress, buffered);
     let mut connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams_max)

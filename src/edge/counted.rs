@@ -12,8 +12,9 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::buffered::Buffered;
 use super::cut::Cut;
-use super::guard::Progress;
+use super::progress::Progress;
 use crate::frames::Ledger;
 
 /// A socket and its ledger.
@@ -24,11 +25,18 @@ pub(super) struct Counted<S> {
     /// When time last brought credit.
     earned: Instant,
     progress: Rc<Progress>,
+    buffered: Rc<Buffered>,
 }
 
 impl<S> Counted<S> {
-    pub(super) fn new(socket: S, ledger: Ledger, opened: Instant, progress: Rc<Progress>) -> Self {
-        Self { socket, ledger, earned: opened, progress }
+    pub(super) fn new(
+        socket: S,
+        ledger: Ledger,
+        opened: Instant,
+        progress: Rc<Progress>,
+        buffered: Rc<Buffered>,
+    ) -> Self {
+        Self { socket, ledger, earned: opened, progress, buffered }
     }
 
     /// Whether the peer is beyond its credit, also with what time has brought.
@@ -43,18 +51,27 @@ impl<S> Counted<S> {
         self.ledger.is_overdrawn()
     }
 
+    fn note_streams(&self) -> usize {
+        let streams = self.ledger.open_streams();
+        self.progress.set_streams(streams);
+        self.buffered.set_streams(streams);
+        streams
+    }
+
     fn heard(&mut self, bytes: &[u8]) {
         self.ledger.hear(bytes);
-        self.progress.set_streams(self.ledger.open_streams());
+        self.note_streams();
     }
 
     fn said(&mut self, bytes: &[u8]) {
         let before = self.ledger.open_streams();
         self.ledger.say(bytes);
-        let after = self.ledger.open_streams();
-        self.progress.set_streams(after);
+        let after = self.note_streams();
         if after < before {
             self.progress.note_end();
+            if self.progress.is_half_closed() {
+                self.progress.wake();
+            }
         }
         self.progress.add_bare_answers(self.ledger.take_bare_answers());
     }
@@ -67,7 +84,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Counted<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+        let room = buffer.remaining();
+        let read = ready!(Pin::new(&mut self.socket).poll_read(cx, buffer));
+        let is_end = buffer.filled().len() == before && room > 0;
+        // A stream ends by END_STREAM, so TLS's own word is not missed.
+        if !read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof) {
+            read?;
+        }
+        if is_end && self.ledger.owes_answers() {
+            // The library would give up all streams: whose request is whole gets its answer first.
+            self.progress.half_close(cx);
+            return Poll::Pending;
+        }
+        if is_end {
+            self.progress.owed.note_peer_end();
+        }
         self.heard(buffer.filled().get(before..).unwrap_or_default());
         if !self.is_flooded() {
             return Poll::Ready(Ok(()));

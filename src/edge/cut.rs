@@ -13,6 +13,8 @@ pub(super) enum Cut {
     Untaken,
     /// More bytes of answers under way than it may hold.
     Held,
+    /// It had no call under way, and somebody new had no room.
+    Room,
 }
 
 impl Cut {
@@ -23,6 +25,7 @@ impl Cut {
             Self::Resets => "resets",
             Self::Untaken => "untaken",
             Self::Held => "held",
+            Self::Room => "room",
         }
     }
 }

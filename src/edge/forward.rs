@@ -7,12 +7,14 @@
 mod breaker;
 mod deadline;
 mod dial;
+mod dials;
+mod frame_limited;
 mod http;
+mod http2;
 mod look;
 mod pool;
 mod recorded;
 mod shed;
-mod whole;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -34,15 +36,17 @@ use self::pool::Pool;
 use self::shed::ShedLayer;
 use super::clients::ClientConfigs;
 use super::commons::{BankKey, Commons};
-use super::flights::Flights;
-use super::guests::Stay;
+use super::flights::{Flights, Receipt};
 use super::held::HeldTokens;
 use super::now;
-use crate::conversation::{FlightKey, Outcome};
+use super::progress::Progress;
+use super::stay::Stay;
+use crate::conversation::{Flight, Outcome};
 use crate::dialect::held::read_answer;
 use crate::dialect::{Held, Host, ProviderAnswer, ProviderRequest, Recipe};
 use crate::exchange::Banks;
 use crate::fault::Fault;
+use crate::ids::ClientKey;
 use crate::limiter::Permit;
 use crate::record::Trail;
 use crate::snapshot::Route;
@@ -53,12 +57,21 @@ use crate::snapshot::Route;
 pub(super) struct Fate {
     sent: Cell<bool>,
     gone: Cell<bool>,
+    /// The connection that it came on.
+    connection: Option<Rc<Progress>>,
     /// When its record was written.
     ended: Cell<Option<tokio::time::Instant>>,
     trail: Cell<Trail>,
+    /// For an answer that is kept until its caller has it.
+    receipt: RefCell<Option<Receipt>>,
 }
 
 impl Fate {
+    /// Of an exchange on this connection.
+    pub(super) fn on(connection: Rc<Progress>) -> Self {
+        Self { connection: Some(connection), ..Self::default() }
+    }
+
     /// The request is about to be handed to a connection.
     fn send(&self) {
         self.sent.set(true);
@@ -81,6 +94,11 @@ impl Fate {
         self.gone.set(true);
     }
 
+    /// What has to be told when the answer was written.
+    pub(super) fn take_receipt(&self) -> Option<Receipt> {
+        self.receipt.take()
+    }
+
     /// It is over, and its record written.
     pub(super) fn end(&self, now: tokio::time::Instant) {
         self.ended.set(Some(now));
@@ -91,11 +109,20 @@ impl Fate {
         self.ended.get()
     }
 
-    /// Whether the caller left.
-    pub(super) fn is_gone(&self) -> bool {
+    /// Whether nobody takes the answer any more.
+    pub(super) fn is_left(&self) -> bool {
         self.gone.get()
     }
+
+    /// Whether the caller left, or may have: it has ended its side of the connection. Its answer is
+    /// written then, and nobody knows whether it was read.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.get() || self.connection.as_ref().is_some_and(|it| it.is_half_closed())
+    }
 }
+
+/// Most banks that are swept at once.
+const SWEPT_MAX: usize = 2_000;
 
 /// A request on its way through the stack.
 #[derive(Debug)]
@@ -103,6 +130,23 @@ struct Outbound {
     request: ProviderRequest,
     fate: Rc<Fate>,
     started: Instant,
+    client: ClientKey,
+}
+
+/// Why there is no answer.
+enum Unsent {
+    /// The bank has not processed the request: there was no connection, it died before it took a
+    /// byte, or the bank says so. It may be sent again.
+    Untouched(Fault),
+    /// It may have.
+    Lost(Fault),
+}
+
+impl From<Unsent> for Fault {
+    fn from(unsent: Unsent) -> Self {
+        let (Unsent::Untouched(fault) | Unsent::Lost(fault)) = unsent;
+        fault
+    }
 }
 
 type Stack = shed::Shed<breaker::Guarded<deadline::Deadline<Exchange>>>;
@@ -126,6 +170,8 @@ pub(super) struct Forwarder {
     worker: usize,
     /// The keys are the table's own, so a fast hash is safe for them.
     banks: RefCell<HashMap<BankKey, Rc<Bank>, foldhash::fast::RandomState>>,
+    /// Those of them that this round of sweeping has not come to.
+    unswept: RefCell<Vec<BankKey>>,
     looks: Looks,
     /// Held by each task that drives a connection, too.
     driving: Rc<()>,
@@ -148,7 +194,8 @@ impl Forwarder {
         worker: usize,
     ) -> Self {
         let (banks, looks, driving) = (RefCell::default(), Looks::default(), Rc::new(()));
-        Self { configs, tokens, flights, commons, worker, banks, looks, driving }
+        let unswept = RefCell::default();
+        Self { configs, tokens, flights, commons, worker, banks, unswept, looks, driving }
     }
 
     fn bank(&self, route: &Arc<Route>, host: Host) -> Rc<Bank> {
@@ -185,18 +232,25 @@ impl Forwarder {
     }
 
     /// Closes what was idle too long or leads to where a name does not any more, and forgets banks
-    /// that `is_current` no longer knows.
+    /// that `is_current` no longer knows. Where there are many, one call does a part of them, and
+    /// the next one goes on: the worker's calls wait for it.
     pub(super) fn sweep(&self, is_current: impl Fn(&Arc<Route>) -> bool) {
-        self.banks.borrow_mut().retain(|key, bank| {
+        let mut banks = self.banks.borrow_mut();
+        let mut unswept = self.unswept.borrow_mut();
+        if unswept.is_empty() {
+            unswept.extend(banks.keys().copied());
+        }
+        let rest = unswept.len().saturating_sub(SWEPT_MAX);
+        for key in unswept.drain(rest..) {
+            let Some(bank) = banks.get(&key) else { continue };
             if !bank.pool.is_empty() {
                 bank.pool.sweep(|endpoint, address| bank.dialer.leads_right(endpoint, address));
             }
-            let current = is_current(&bank.route);
-            if !current {
-                self.commons.forget(*key);
+            if !is_current(&bank.route) {
+                self.commons.forget(key);
+                banks.remove(&key);
             }
-            current
-        });
+        }
     }
 }
 
@@ -204,7 +258,7 @@ impl Way<'_> {
     /// Whether this call may still go to a bank: one that none has seen, of a client that is out
     /// meanwhile, may not.
     fn check_stay(&self) -> Result<(), Fault> {
-        if self.stay.is_over() && !self.fate.is_sent() {
+        if self.stay.is_out() && !self.fate.is_sent() {
             return Err(Fault::CertificateEnded);
         }
         Ok(())
@@ -212,13 +266,15 @@ impl Way<'_> {
 
     async fn carry(
         &self,
+        permit: &Permit,
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> (Result<ProviderAnswer, Fault>, Trail) {
         let started = now();
         let bank = self.forwarder.bank(route, request.host);
         // Every layer is always ready: a full bank sheds, it does not queue.
-        let outbound = Outbound { request, fate: self.fate.clone(), started };
+        let outbound =
+            Outbound { request, fate: self.fate.clone(), started, client: permit.client() };
         let call = bank.stack.borrow_mut().call(outbound);
         let outcome = call.await;
         self.fate.note(|trail| trail.duration = Some(started.elapsed()));
@@ -229,19 +285,19 @@ impl Way<'_> {
 impl Banks for Way<'_> {
     async fn forward(
         &self,
-        _permit: &Permit,
+        permit: &Permit,
         route: &Arc<Route>,
         request: ProviderRequest,
     ) -> (Result<ProviderAnswer, Fault>, Trail) {
         match self.check_stay() {
-            Ok(()) => self.carry(route, request).await,
+            Ok(()) => self.carry(permit, route, request).await,
             Err(fault) => (Err(fault), self.fate.trail.get()),
         }
     }
 
     async fn held(
         &self,
-        _permit: &Permit,
+        permit: &Permit,
         route: &Arc<Route>,
         recipe: Recipe,
     ) -> Result<Held, Fault> {
@@ -254,7 +310,7 @@ impl Banks for Way<'_> {
         // Asked before: a failed fetch stands for all who wait for it.
         self.check_stay()?;
         let fetch = async {
-            let (answer, _) = self.carry(route, *request).await;
+            let (answer, _) = self.carry(permit, route, *request).await;
             let fetched = answer.and_then(|answer| {
                 read_answer(key, &answer, &token_pointer, &expires_pointer, default_life)
             });
@@ -273,10 +329,16 @@ impl Banks for Way<'_> {
 
     async fn alone(
         &self,
-        key: FlightKey,
+        flight: Flight,
         replay: Duration,
         exchange: impl Future<Output = Outcome>,
     ) -> Outcome {
-        self.forwarder.flights.alone(key, replay, exchange).await
+        let (outcome, receipt) = self.forwarder.flights.alone(flight, replay, exchange).await;
+        // Who waited for another call may be out by now.
+        if let Err(fault) = self.check_stay() {
+            return (Err(fault), outcome.1);
+        }
+        self.fate.receipt.replace(receipt);
+        outcome
     }
 }

@@ -4,23 +4,26 @@
 //! one record, and that one which a bank may have seen is finished though its caller left.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::request;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response, Version};
 use tokio::time::Instant;
 
 use super::body::TimedBody;
+use super::buffered::{Buffered, Kept, STREAM_BYTES};
 use super::forward::{Fate, Way};
-use super::guard::Progress;
-use super::guests::Stay;
 use super::hub::Stage;
+use super::progress::Progress;
+use super::stay::Stay;
 use super::untaken::Untaken;
 use super::worker::{Unfinished, Worker};
 use crate::answer::{Answer, Manner};
@@ -45,8 +48,10 @@ pub(super) struct Link {
     pub(super) progress: Rc<Progress>,
     /// HTTP/2 streams that their peer reset before the answer.
     pub(super) resets: std::cell::Cell<u32>,
-    /// Large answers over HTTP/2.
+    /// Large answers.
     pub(super) untaken: Untaken,
+    /// Requests that are not answered.
+    pub(super) buffered: Rc<Buffered>,
 }
 
 /// Random bits from the worker's own generator, and the system's time.
@@ -68,7 +73,8 @@ impl Entropy for Random {
 /// Serves one request.
 pub(super) fn serve(link: &Rc<Link>, request: Request<Incoming>) -> Served {
     link.progress.begin();
-    Served { request: Some(request), exchange: None, fate: Rc::default(), link: link.clone() }
+    let fate = Rc::new(Fate::on(link.progress.clone()));
+    Served { request: Some(request), exchange: None, fate, link: link.clone() }
 }
 
 /// Writes the record of a request whose caller left before anybody looked at it.
@@ -90,6 +96,46 @@ pub(super) fn note_bare_answer(link: &Link) {
     let mut answer = Answer::of_fault(&Fault::HeadTooLarge, Manner::default());
     answer.body = Bytes::new();
     note_refused(link, "h2", Fault::HeadTooLarge, correlation, &answer);
+}
+
+/// The bytes of a head beyond what each stream counts for.
+fn beyond_a_usual_head(head: &request::Parts) -> usize {
+    let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    fields.sum::<usize>().saturating_sub(STREAM_BYTES)
+}
+
+/// Runs a walk to its end; nothing where it panicked. It is not polled again then.
+async fn catch_panic(walk: impl Future<Output = Answer>) -> Option<Answer> {
+    let mut walk = pin!(walk);
+    poll_fn(|cx| {
+        // What the walk has borrowed is dropped with it, and no lock here stays poisoned.
+        match catch_unwind(AssertUnwindSafe(|| walk.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+/// The answer for a walk that panicked: a bug, whose client is told so, and whose line says so.
+/// What the bank was asked it was asked.
+#[cold]
+fn answer_of_panic(head: &request::Parts, record: &mut Record<'_>) -> Answer {
+    let correlation = match record.correlation.take() {
+        Some(correlation) => correlation,
+        None => correlation_for_the_answer(&head.headers, &mut Random, record),
+    };
+    tracing::error!(
+        correlation_id = correlation.as_str(),
+        "a call panicked, and is answered with 500"
+    );
+    let fault = Fault::Internal("panic");
+    let mut answer = Answer::of_fault(&fault, Manner::default());
+    answer.mark(&correlation);
+    record.correlation = Some(correlation);
+    record.fault = Some(fault);
+    record.answered(&answer);
+    answer
 }
 
 fn fresh_correlation() -> CorrelationId {
@@ -136,7 +182,7 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         Line { peer: link.peer_text.clone(), protocol: protocol(head.version), tls: link.tls };
     let mut entry = Entry { record: Record::default(), worker, line, started, fate: fate.clone() };
     let banks = Way { forwarder: &worker.forwarder, fate: &fate, stay: &link.stay };
-    let out = link.stay.is_over().then(|| Peer { ended: true, ..link.peer.clone() });
+    let out = link.stay.is_out().then(|| Peer { ended: true, ..link.peer.clone() });
     let setting = Setting {
         hub: &snapshot,
         peer: out.as_ref().unwrap_or(&link.peer),
@@ -146,8 +192,13 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         now: started.into_std(),
     };
     let taker = (head.version == Version::HTTP_2).then(|| link.worker.clone());
-    let body = TimedBody::new(incoming, link.body_timeout, taker);
-    let mut answer = exchange(setting, &head, body, &mut entry.record).await;
+    let kept = Kept::new(&link.buffered);
+    // Over HTTP/2 heads wait beside each other, too.
+    let room = taker.as_ref().map_or(Ok(()), |_| kept.keep(beyond_a_usual_head(&head)));
+    let body = TimedBody::new(incoming, link.body_timeout, taker, &kept, room);
+    // In a block of its own: what panicked is dropped before anybody looks at its record.
+    let walked = { catch_panic(exchange(setting, &head, body, &mut entry.record)).await };
+    let mut answer = walked.unwrap_or_else(|| answer_of_panic(&head, &mut entry.record));
     let old = started.saturating_duration_since(link.opened) > link.age_max;
     // Asked again: the drain may have begun meanwhile, and this is the last chance to say so.
     answer.close |= old || worker.hub.stage().is_leaving() || link.stay.is_over();
@@ -157,10 +208,15 @@ async fn run(link: Rc<Link>, fate: Rc<Fate>, request: Request<Incoming>) -> Resp
         // hyper drops a body that answers HEAD in HTTP/1.1 alone; in HTTP/2 it would break the
         // stream (RFC 9110 section 9.3.2).
         answer.body = Bytes::new();
-    } else if !fate.is_gone() {
-        answer.body = link.untaken.hold(answer.body);
+    }
+    if !fate.is_left() {
+        answer.body = link.untaken.hold(answer.body, head.version == Version::HTTP_2);
     }
     drop(entry);
+    // A caller that left has no use for its answer now, and may come back for it.
+    if let Some(receipt) = fate.take_receipt().filter(|_| !fate.is_gone()) {
+        link.progress.owed.push(receipt);
+    }
     into_response(answer)
 }
 
@@ -242,9 +298,12 @@ impl Future for Served {
             let exchange = run(self.link.clone(), self.fate.clone(), request);
             self.exchange = Some(Box::pin(exchange));
         }
-        let Some(exchange) = &mut self.exchange else { return Poll::Pending };
-        let Poll::Ready(response) = exchange.as_mut().poll(cx) else { return Poll::Pending };
-        self.exchange = None;
+        // Taken out while it is polled: if that panics, nobody polls it again.
+        let Some(mut exchange) = self.exchange.take() else { return Poll::Pending };
+        let Poll::Ready(response) = exchange.as_mut().poll(cx) else {
+            self.exchange = Some(exchange);
+            return Poll::Pending;
+        };
         self.link.progress.end(self.fate.ended().unwrap_or_else(Instant::now));
         Poll::Ready(Ok(response))
     }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::last_good::LastGood;
 use super::names::{Names, SystemNames};
 use super::reload::Aside;
 use super::reload::set_aside;
-use crate::routes::{Loaded, RouteTable};
+use crate::routes::{self, Loaded, Report, RouteTable, SystemSources};
 
 /// A table; with a file, it can be loaded anew while the gateway runs.
 #[derive(Debug)]
@@ -15,13 +16,30 @@ pub struct Given {
     pub(super) aside: Vec<Aside>,
     pub(super) config: Option<PathBuf>,
     pub(super) names: Arc<dyn Names>,
+    /// The included files that are right, with their texts.
+    pub(super) good: Vec<(Arc<Path>, String)>,
+    /// All included files.
+    pub(super) included: Vec<Arc<Path>>,
+    /// Where the process that is there already is asked about refreshes.
+    pub(super) predecessor: Option<PathBuf>,
+}
+
+/// Loads what a process is to serve: a file that is broken by its last good text, where a process
+/// before has kept that.
+///
+/// # Errors
+/// Everything that is wrong, when the operator's own file is.
+pub fn load(config: &Path) -> Result<Loaded, Report> {
+    routes::load_after(config, &SystemSources, &|gateway| Box::new(LastGood::of(gateway)))
 }
 
 impl Given {
     /// What was loaded from `config`.
     pub fn from_file(loaded: Loaded, config: &Path) -> Self {
-        let aside = set_aside(&loaded, &[]);
-        Self { aside, config: Some(config.to_owned()), ..Self::from(loaded.table) }
+        let aside = set_aside(&loaded, &loaded.kept);
+        let config = Some(config.to_owned());
+        let Loaded { table, good, included, .. } = loaded;
+        Self { aside, config, good, included, ..Self::from(table) }
     }
 
     /// With another resolver than the system's for the names of banks.
@@ -33,6 +51,14 @@ impl Given {
 /// A table that is in no file: it stays as it is.
 impl From<RouteTable> for Given {
     fn from(table: RouteTable) -> Self {
-        Self { table, aside: Vec::new(), config: None, names: Arc::new(SystemNames) }
+        Self {
+            table,
+            aside: Vec::new(),
+            config: None,
+            names: Arc::new(SystemNames),
+            good: Vec::new(),
+            included: Vec::new(),
+            predecessor: None,
+        }
     }
 }

@@ -5,24 +5,26 @@
 //! good, so the library never sees a request that two parsers could read in two ways, and the
 //! gateway can answer a bad one in the contract's own words. It must not know what requests mean.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::cut::Cut;
+use super::progress::{Phase, Progress};
 use crate::fault::Fault;
-use crate::framing::{HeadLimits, Scan};
+use crate::framing::{HeadLimits, Scan, empty_lines};
 
 /// How much is read from the socket at once: a whole TLS record.
 const SCRATCH_BYTES: usize = 16 * 1024;
 /// How much a connection's own buffer may keep between two requests.
 const KEPT_BYTES: usize = 2 * 1024;
+/// How many empty lines before a request line are ignored.
+const EMPTY_LINES_MAX: usize = 4;
 
 /// A buffer that all connections of a worker read into, one at a time. Idle connections are many,
 /// so they hold none of their own.
@@ -33,148 +35,10 @@ impl Scratch {
     pub(super) fn new() -> Self {
         Self(Rc::new(RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice())))
     }
-}
 
-/// What a connection waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// The first byte of a request.
-    Idle,
-    /// The rest of a head.
-    Head,
-    /// An exchange is under way; its own deadlines hold.
-    Busy,
-}
-
-/// What the guard, the driver of the connection and its exchanges tell each other.
-#[derive(Debug)]
-pub(super) struct Progress {
-    phase: Cell<Phase>,
-    since: Cell<Instant>,
-    /// Set when the deadline moved closer than the one that the driver last saw.
-    hurry: Cell<bool>,
-    in_flight: Cell<u32>,
-    /// Whether a part of a head waits for the rest.
-    head_begun: Cell<bool>,
-    fault: RefCell<Option<Fault>>,
-    /// Whether bytes of an answer may still be on their way to the socket.
-    unwritten: Cell<bool>,
-    /// Whoever waits for the answers under way to be gone.
-    waits: RefCell<Option<Waker>>,
-    /// HTTP/2 streams whose answer is not at its end.
-    streams: Cell<u32>,
-    /// Answers that the HTTP/2 library gave by itself.
-    bare_answers: Cell<u32>,
-    /// Whether an answer went out to its end since this was last asked.
-    ended: Cell<bool>,
-    cut: Cell<Option<Cut>>,
-}
-
-impl Progress {
-    pub(super) fn new(now: Instant) -> Rc<Self> {
-        Rc::new(Self {
-            phase: Cell::new(Phase::Idle),
-            since: Cell::new(now),
-            hurry: Cell::new(false),
-            in_flight: Cell::new(0),
-            head_begun: Cell::new(false),
-            fault: RefCell::new(None),
-            unwritten: Cell::new(false),
-            waits: RefCell::new(None),
-            streams: Cell::new(0),
-            bare_answers: Cell::new(0),
-            ended: Cell::new(false),
-            cut: Cell::new(None),
-        })
-    }
-
-    /// What the connection waits for, and since when.
-    pub(super) fn phase(&self) -> (Phase, Instant) {
-        let phase = if self.in_flight.get() > 0 { Phase::Busy } else { self.phase.get() };
-        (phase, self.since.get())
-    }
-
-    /// Whether the driver has to look at its timer again.
-    pub(super) fn take_hurry(&self) -> bool {
-        self.hurry.replace(false)
-    }
-
-    /// An exchange begins.
-    pub(super) fn begin(&self) {
-        self.in_flight.set(self.in_flight.get() + 1);
-    }
-
-    /// An exchange ended; the connection may be idle from now on.
-    pub(super) fn end(&self, now: Instant) {
-        self.in_flight.set(self.in_flight.get().saturating_sub(1));
-        // The next head may have begun while this exchange was under way: its time starts now.
-        let begun = self.in_flight.get() == 0 && self.head_begun.get();
-        self.enter(if begun { Phase::Head } else { Phase::Idle }, now);
-        self.hurry.set(self.hurry.get() || begun);
-        self.wake();
-    }
-
-    /// Whether an answer is owed, or not all of it is written. A last word would get between its
-    /// bytes.
-    pub(super) fn owes(&self) -> bool {
-        self.in_flight.get() > 0 || self.unwritten.get()
-    }
-
-    /// Whether an answer is done and its client has not taken all of it: bytes wait for the socket,
-    /// or a stream waits for its window.
-    pub(super) fn is_untaken(&self) -> bool {
-        self.unwritten.get() || self.streams.get() > self.in_flight.get()
-    }
-
-    /// So many HTTP/2 streams wait for their answer's end.
-    pub(super) fn set_streams(&self, streams: usize) {
-        self.streams.set(u32::try_from(streams).unwrap_or(u32::MAX));
-    }
-
-    /// An answer went out to its end.
-    pub(super) fn note_end(&self) {
-        self.ended.set(true);
-    }
-
-    /// Whether one did since this was last asked.
-    pub(super) fn take_end(&self) -> bool {
-        self.ended.take()
-    }
-
-    /// The library answered by itself.
-    pub(super) fn add_bare_answers(&self, count: u32) {
-        self.bare_answers.set(self.bare_answers.get() + count);
-    }
-
-    /// How often it did so since this was last asked.
-    pub(super) fn take_bare_answers(&self) -> u32 {
-        self.bare_answers.take()
-    }
-
-    /// The connection is to end, for this.
-    pub(super) fn cut(&self, cut: Cut) {
-        self.cut.set(Some(cut));
-    }
-
-    /// Why it was cut, if it was.
-    pub(super) fn take_cut(&self) -> Option<Cut> {
-        self.cut.take()
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.waits.take() {
-            waker.wake();
-        }
-    }
-
-    /// The fault that ended the connection, for the driver to answer.
-    pub(super) fn take_fault(&self) -> Option<Fault> {
-        self.fault.borrow_mut().take()
-    }
-
-    fn enter(&self, phase: Phase, now: Instant) {
-        self.phase.set(phase);
-        self.since.set(now);
+    /// Lends it.
+    pub(super) fn with<T>(&self, lend: impl FnOnce(&mut [u8]) -> T) -> T {
+        lend(&mut self.0.borrow_mut())
     }
 }
 
@@ -193,6 +57,10 @@ pub(super) struct Guard<S> {
     /// Bytes of the current body that are still to come.
     body_left: u64,
     scan: Scan,
+    /// Empty lines that were ignored before the head that comes.
+    empty_lines: usize,
+    /// Whether the peer has ended its side.
+    ended: bool,
     /// What ended the connection. No byte after it is looked at again: a scan that has failed
     /// must not be asked once more.
     doomed: Option<Fault>,
@@ -215,6 +83,8 @@ impl<S> Guard<S> {
             released: 0,
             body_left: 0,
             scan: Scan::default(),
+            empty_lines: 0,
+            ended: false,
             doomed: None,
         }
     }
@@ -230,13 +100,14 @@ impl<S> Guard<S> {
 
     /// Frees bytes for the library, as far as they are known to be good.
     fn release(&mut self) -> Result<(), Fault> {
+        self.skip_empty_lines();
         if self.body_left == 0 {
             let waiting = self.buffer.get(self.start..).unwrap_or_default();
             if waiting.is_empty() {
                 return Ok(());
             }
             let Some(head) = self.scan.read(waiting, &self.limits)? else { return Ok(()) };
-            self.scan = Scan::default();
+            (self.scan, self.empty_lines) = (Scan::default(), 0);
             self.released = head.bytes;
             self.body_left = head.body_bytes;
         }
@@ -246,6 +117,17 @@ impl<S> Guard<S> {
         // `body` is at most the length of a buffer.
         self.released += usize::try_from(body).unwrap_or(0);
         Ok(())
+    }
+
+    /// Drops the empty lines that a client may have sent behind its last body, as far as they are
+    /// few (RFC 9112 section 2.2): no head has begun with them.
+    fn skip_empty_lines(&mut self) {
+        if self.body_left == 0 && self.released == 0 && self.scan.is_fresh() {
+            let most = EMPTY_LINES_MAX - self.empty_lines;
+            let skipped = empty_lines(self.waiting(), most);
+            self.start += skipped;
+            self.empty_lines += skipped / 2;
+        }
     }
 
     /// Takes back what the library read and did not use; it is read again before all else.
@@ -282,15 +164,20 @@ impl<S: AsyncRead + Unpin> Guard<S> {
             self.progress.enter(Phase::Head, Instant::now());
             return Poll::Ready(true);
         }
-        let Poll::Ready(filled) = self.poll_fill(cx) else { return Poll::Pending };
-        let has_come = filled.is_ok_and(|count| count > 0);
-        if has_come {
-            self.progress.enter(Phase::Head, Instant::now());
+        loop {
+            let Poll::Ready(filled) = self.poll_fill(cx) else { return Poll::Pending };
+            if !filled.is_ok_and(|count| count > 0) {
+                return Poll::Ready(false);
+            }
+            if !self.waiting().is_empty() {
+                self.progress.enter(Phase::Head, Instant::now());
+                return Poll::Ready(true);
+            }
         }
-        Poll::Ready(has_come)
     }
 
-    /// Reads what the socket has. `Ok(0)` is the end.
+    /// Reads what the socket has, without empty lines before a head. `Ok(0)` is the end: also
+    /// without TLS's own word for it, as the head says how long a request is.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -301,7 +188,31 @@ impl<S: AsyncRead + Unpin> Guard<S> {
         let polled = Pin::new(&mut self.socket).poll_read(cx, &mut into);
         let count = into.filled().len();
         self.buffer.extend_from_slice(into.filled());
-        polled.map_ok(|()| count)
+        drop(scratch);
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => {
+                self.skip_empty_lines();
+                self.ended = count == 0;
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.ended = true;
+                Poll::Ready(Ok(0))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// The peer has ended its side. Who is owed an answer to a whole request gets it first: the
+    /// library would take the end for the client's departure.
+    fn poll_end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if self.body_left == 0 && self.progress.owes() {
+            self.progress.half_close(cx);
+            return Poll::Pending;
+        }
+        self.progress.owed.note_peer_end();
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -311,7 +222,7 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
         cx: &mut Context<'_>,
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        self.progress.head_begun.set(false);
+        self.progress.begin_reading();
         loop {
             if self.released > 0 {
                 self.give(&mut cursor);
@@ -323,18 +234,22 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
             if self.doomed.is_some() {
                 if self.progress.owes() {
                     // A pipelined request is bad; the one before it gets its answer first.
-                    self.progress.waits.replace(Some(cx.waker().clone()));
+                    self.progress.wait(cx);
                     return Poll::Pending;
                 }
-                self.progress.fault.replace(self.doomed.clone());
+                self.progress.refuse(self.doomed.clone());
                 return Poll::Ready(Ok(()));
             }
             if self.released > 0 {
                 continue;
             }
+            if self.ended {
+                return self.poll_end(cx);
+            }
             let was_empty = self.waiting().is_empty();
             match self.poll_fill(cx) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(0)) => return self.poll_end(cx),
+                Poll::Ready(Ok(_)) if self.waiting().is_empty() => {}
                 Poll::Ready(Ok(_)) if was_empty && self.body_left == 0 => {
                     self.progress.enter(Phase::Head, Instant::now());
                 }
@@ -342,13 +257,7 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Guard<S> {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     let head_is_late = !self.waiting().is_empty() && self.body_left == 0;
-                    self.progress.hurry.set(self.progress.hurry.get() || head_is_late);
-                    self.progress.head_begun.set(head_is_late);
-                    if head_is_late && self.progress.phase().0 == Phase::Idle {
-                        // It came with the last request, and the exchange ended before anybody
-                        // looked for it: its time starts now.
-                        self.progress.enter(Phase::Head, Instant::now());
-                    }
+                    self.progress.note_part_of_a_head(head_is_late);
                     return Poll::Pending;
                 }
             }
@@ -362,15 +271,14 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Guard<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.progress.unwritten.set(true);
+        self.progress.begin_writing();
         Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.socket).poll_flush(cx);
-        if flushed.is_ready() && self.progress.unwritten.replace(false) {
-            self.progress.note_end();
-            self.progress.wake();
+        if flushed.is_ready() {
+            self.progress.end_writing();
         }
         flushed
     }
@@ -388,7 +296,7 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Guard<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.progress.unwritten.set(true);
+        self.progress.begin_writing();
         Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
     }
 }

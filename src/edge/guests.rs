@@ -9,12 +9,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ServerConnection};
 
 use super::hub::Hub;
+use super::stay::Stay;
 use super::tls::{EdgeSide, Ending, Trust};
 use super::unix_now;
 use super::worker::Worker;
@@ -48,37 +48,11 @@ struct Party {
     stays: HashMap<u64, Rc<Stay>>,
 }
 
-/// What a connection and its worker tell each other.
-#[derive(Debug, Default)]
-pub(super) struct Stay {
-    ended: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
 /// A guest's place; it leaves when this is dropped.
 pub(super) struct Seat {
     worker: Rc<Worker>,
     fingerprint: Fingerprint,
     number: u64,
-}
-
-impl Stay {
-    /// Whether its client is out.
-    pub(super) fn is_over(&self) -> bool {
-        self.ended.get()
-    }
-
-    /// Whom to wake when its client is out.
-    pub(super) fn wake(&self, waker: &Waker) {
-        self.waker.replace(Some(waker.clone()));
-    }
-
-    fn end(&self) {
-        self.ended.set(true);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
 }
 
 impl Drop for Seat {
@@ -102,13 +76,13 @@ impl Drop for Seat {
 /// Why the caller is not let in.
 pub(super) fn seat(
     worker: &Rc<Worker>,
+    stay: &Rc<Stay>,
     session: &ServerConnection,
     fingerprint: Option<Fingerprint>,
     side: &EdgeSide,
-) -> Result<(Rc<Stay>, Option<Seat>), Ending> {
-    let stay = Rc::new(Stay::default());
+) -> Result<Option<Seat>, Ending> {
     let (Some(fingerprint), Some(chain)) = (fingerprint, session.peer_certificates()) else {
-        return Ok((stay, None));
+        return Ok(None);
     };
     let hub = &worker.hub;
     let tls = hub.tls.load();
@@ -135,7 +109,7 @@ pub(super) fn seat(
     party.stays.insert(number, stay.clone());
     guests.until.set(guests.until.get().min(until));
     drop(parties);
-    Ok((stay, Some(Seat { worker: worker.clone(), fingerprint, number })))
+    Ok(Some(Seat { worker: worker.clone(), fingerprint, number }))
 }
 
 impl Guests {
@@ -173,7 +147,7 @@ impl Guests {
                 hub.standing.count_ended(why, connections);
                 // Who comes with this certificate from now on is another party.
                 let party = parties.remove(print);
-                party.iter().flat_map(|party| party.stays.values()).for_each(|stay| stay.end());
+                party.iter().flat_map(|party| party.stays.values()).for_each(|stay| stay.put_out());
             }
         }
     }

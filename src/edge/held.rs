@@ -10,6 +10,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::time::Instant;
 
+use crate::deadline::later;
 use crate::dialect::Held;
 use crate::dialect::held::HeldKey;
 use crate::fault::Fault;
@@ -49,7 +50,7 @@ impl HeldTokens {
             Ok((held, life)) => (Ok(held), life),
             Err(fault) => (Err(fault), FAILURE_LIFE),
         };
-        *slot.lock() = Some((kept.clone(), Instant::now() + life));
+        *slot.lock() = Some((kept.clone(), later(Instant::now(), life)));
         kept
     }
 

@@ -1,16 +1,15 @@
 //! The hub: what all workers of a process share.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use dashmap::DashMap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::access_log::{LogCounters, LogSender};
 use super::clients::ClientConfigs;
 use super::commons::Commons;
+use super::doors::Doors;
 use super::flights::Flights;
 use super::hands::Hands;
 use super::held::HeldTokens;
@@ -19,7 +18,6 @@ use super::names::Names;
 use super::reload::Reloader;
 use super::standing::Standing;
 use super::tls::EdgeSide;
-use crate::routes::EdgeLimits;
 use crate::snapshot::Snapshot;
 
 /// How a process stands to new work.
@@ -71,12 +69,16 @@ pub(super) struct Hub {
     pub meters: Meters,
     /// Connections by who serves them.
     pub hands: Hands,
-    /// Connections by where they come from.
+    /// Connections by whose they are.
     pub doors: Doors,
+    /// Bytes of requests and answers.
+    pub buffered: Arc<AtomicUsize>,
     /// Another process has copies of the listening sockets: they may live on when this one lets go.
     pub handed_over: Arc<AtomicBool>,
     stage: AtomicU8,
     stage_changed: Notify,
+    /// Set when it can't go on.
+    failed: watch::Sender<bool>,
 }
 
 impl Hub {
@@ -103,9 +105,11 @@ impl Hub {
             meters: Meters::new(workers),
             hands: Hands::new(workers),
             doors: Doors::default(),
+            buffered: Arc::default(),
             handed_over: Arc::default(),
             stage: AtomicU8::new(0),
             stage_changed: Notify::new(),
+            failed: watch::channel(false).0,
         }
     }
 
@@ -133,6 +137,25 @@ impl Hub {
         self.stage_changed.notify_waiters();
     }
 
+    /// It can't go on: it is not ready, and whoever carries the process ends it. Says whether this
+    /// is the first to say so.
+    pub(super) fn fail(&self) -> bool {
+        self.advance(Stage::Unready);
+        !self.failed.send_replace(true)
+    }
+
+    /// Whether it can't go on.
+    pub(super) fn has_failed(&self) -> bool {
+        *self.failed.borrow()
+    }
+
+    /// Waits until it can't go on.
+    pub(super) async fn failed(&self) {
+        let mut failed = self.failed.subscribe();
+        // The sender lives as long as the hub.
+        let _ = failed.wait_for(|failed| *failed).await;
+    }
+
     /// Waits until the hub is leaving.
     pub(super) async fn leaving(&self) {
         loop {
@@ -142,66 +165,5 @@ impl Hub {
             }
             changed.await;
         }
-    }
-}
-
-/// Counts open connections, all together and by address.
-#[derive(Debug, Default)]
-pub(super) struct Doors {
-    open: AtomicUsize,
-    by_address: DashMap<IpAddr, usize>,
-}
-
-/// One open connection; counted until it is dropped.
-#[derive(Debug)]
-pub(super) struct Door {
-    hub: Arc<Hub>,
-    address: IpAddr,
-}
-
-impl Doors {
-    /// Connections that are open.
-    pub(super) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    fn enter(&self, address: IpAddr, limits: &EdgeLimits) -> bool {
-        let room = |open: usize| (open < limits.connections_max).then_some(open + 1);
-        if self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
-            return false;
-        }
-        let mut count = self.by_address.entry(address).or_insert(0);
-        if *count >= limits.connections_per_address_max {
-            drop(count);
-            self.open.fetch_sub(1, Ordering::Relaxed);
-            return false;
-        }
-        *count += 1;
-        true
-    }
-
-    fn leave(&self, address: IpAddr) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        if let dashmap::Entry::Occupied(mut entry) = self.by_address.entry(address) {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                // No address is remembered without a connection: memory is bounded by them.
-                entry.remove();
-            }
-        }
-    }
-}
-
-impl Door {
-    /// Lets a connection in, if the limits have room for it.
-    pub(super) fn open(hub: &Arc<Hub>, address: IpAddr, limits: &EdgeLimits) -> Option<Self> {
-        let entered = hub.doors.enter(address, limits);
-        entered.then(|| Self { hub: hub.clone(), address })
-    }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.hub.doors.leave(self.address);
     }
 }

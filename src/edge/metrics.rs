@@ -5,6 +5,7 @@
 
 mod banks;
 mod change;
+mod tokens;
 
 use std::sync::atomic::Ordering;
 
@@ -17,6 +18,7 @@ use prometheus_client::registry::Registry;
 
 use super::hub::Hub;
 use super::meters::{BUCKETS_US, Counts, HashMap, Histogram};
+use super::process_log::COUNTS;
 use crate::contract::Label;
 
 type Written = Result<(), std::fmt::Error>;
@@ -55,7 +57,9 @@ impl Collector for HubCollector {
         encode_process(&mut encoder, hub)?;
         encode_workers(&mut encoder, hub)?;
         change::encode(&mut encoder, hub)?;
-        banks::encode(&mut encoder, &hub.snapshot.load())
+        let snapshot = hub.snapshot.load();
+        tokens::encode(&mut encoder, &snapshot.memory)?;
+        banks::encode(&mut encoder, &snapshot)
     }
 }
 
@@ -136,6 +140,13 @@ fn encode_process(encoder: &mut DescriptorEncoder<'_>, hub: &Hub) -> Written {
         ),
         ("access_lines", "Access lines written.", load(&hub.log_counters.written)),
         ("access_lines_dropped", "Access lines lost.", load(&hub.log_counters.dropped)),
+        ("log_lines", "Lines of the process log written.", load(&COUNTS.written)),
+        ("log_lines_dropped", "Lines of the process log lost.", load(&COUNTS.dropped)),
+        (
+            "log_lines_repeated",
+            "Lines of the process log left out, as they said the same again.",
+            load(&COUNTS.repeated),
+        ),
     ] {
         let counter = ConstCounter::new(count);
         counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;

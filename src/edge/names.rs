@@ -4,10 +4,12 @@
 //! is kept while name servers fail, and that nobody's thread waits for one. Which addresses may be
 //! called is the dialler's to decide.
 
+mod threads;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +18,9 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use self::threads::Threads;
+use super::local_failure::{is_local, is_without_sockets};
+use crate::deadline::later;
 use crate::fault::{Fault, Name};
 
 /// What a look-up gives.
@@ -27,18 +32,22 @@ pub trait Names: fmt::Debug + Send + Sync {
     fn look_up(&self, host: &str) -> LookUp;
 }
 
-/// The system's own resolver (getaddrinfo), on threads apart from the workers'.
+/// The system's own resolver (getaddrinfo), on threads of its own: so many and no more, and one for
+/// a name, because nobody can end one that hangs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemNames;
 
 impl Names for SystemNames {
     fn look_up(&self, host: &str) -> LookUp {
-        let host = host.to_owned();
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((host, 0)).await?;
-            Ok(found.map(|address| address.ip()).collect())
-        })
+        Box::pin(SYSTEM.look_up(host))
     }
+}
+
+/// The process has one resolver.
+static SYSTEM: Threads = Threads::new(getaddrinfo);
+
+fn getaddrinfo(host: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
 /// Longest look-up; one that takes longer has failed.
@@ -69,6 +78,8 @@ struct Known {
     good_since: Instant,
     /// When a look-up last failed.
     failed_at: Option<Instant>,
+    /// Whether it failed because the hub itself could not ask.
+    failed_locally: bool,
     /// Whether one is under way.
     asking: bool,
     /// When the last one began.
@@ -88,7 +99,8 @@ impl Book {
     /// `wait`, or is a failure, the last good one.
     ///
     /// # Errors
-    /// [`Fault::DnsFailed`] where there never was a good one.
+    /// [`Fault::DnsFailed`] where there never was a good one; [`Fault::LocalFailure`] where the hub
+    /// could not even ask.
     pub(super) async fn resolve(
         &self,
         host: &Name,
@@ -101,8 +113,10 @@ impl Book {
             // From here on a change is not missed, whenever the await below begins.
             changed.as_mut().enable();
             if self.ask_if_old(host, &page, every) {
-                let known = page.lock().addresses.clone();
-                return known.ok_or(Fault::DnsFailed);
+                let known = page.lock();
+                let fault =
+                    if known.failed_locally { Fault::LocalFailure } else { Fault::DnsFailed };
+                return known.addresses.clone().ok_or(fault);
             }
             let (last_good, asked_at) = {
                 let known = page.lock();
@@ -112,7 +126,7 @@ impl Book {
                 None => changed.await,
                 Some(last_good) => {
                     // Counted from the question: who comes later waits for it the less.
-                    if timeout_at(asked_at + wait, changed).await.is_err() {
+                    if timeout_at(later(asked_at, wait), changed).await.is_err() {
                         return Ok(last_good);
                     }
                 }
@@ -172,6 +186,7 @@ impl Page {
             addresses: None,
             good_since: now,
             failed_at: None,
+            failed_locally: false,
             asking: false,
             asked_at: now,
             used: now,
@@ -198,6 +213,7 @@ impl Asking {
             }
             failed => {
                 known.failed_at = Some(now);
+                known.failed_locally = failed.as_ref().is_err_and(is_local) || is_without_sockets();
                 let kept = known.addresses.is_some();
                 let error = failed.err().map(|error| error.to_string());
                 let error = error.as_deref().unwrap_or("no address");

@@ -14,7 +14,7 @@ pub(super) use self::hangup::reload_on_hangup;
 pub(super) use self::report::{Aside, Outcome, Report};
 pub(super) use self::stage::set_aside;
 use self::stage::{Refused, stage};
-use self::watch::{Recorder, Watcher};
+use self::watch::{Recorder, Restless, Watcher};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -26,8 +26,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::hub::Hub;
+use super::last_good::Keeper;
 use super::standing::Now;
 use super::{now, unix_now};
+use crate::deadline::later;
 use crate::routes::Watch;
 use crate::snapshot::Snapshot;
 
@@ -146,7 +148,7 @@ impl ReloadThread {
 ///
 /// # Errors
 /// The thread can't be made.
-pub(super) fn spawn(hub: Arc<Hub>, config: &Path) -> std::io::Result<ReloadThread> {
+pub(super) fn spawn(hub: Arc<Hub>, config: &Path, texts: Texts) -> std::io::Result<ReloadThread> {
     let (sender, messages) = sync_channel(WAITING_MAX);
     // Whoever asks may stand in another directory.
     let shown = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
@@ -154,10 +156,21 @@ pub(super) fn spawn(hub: Arc<Hub>, config: &Path) -> std::io::Result<ReloadThrea
     let _ = hub.reloader.set(reloader);
     let config = config.to_owned();
     let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-        let watcher = Watcher::default();
-        Desk { watcher, hub, config, retired: Vec::new(), again_at: None }.run(&messages);
+        let (watcher, retired, keeper) = Default::default();
+        let mut desk = Desk { watcher, hub, config, retired, again_at: None, keeper };
+        desk.keep(texts);
+        desk.run(&messages);
     })?;
     Ok(ReloadThread { sender, thread })
+}
+
+/// What is to be kept of the included files that are served.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    /// Those that are right, with their texts.
+    pub(super) good: Vec<(Arc<Path>, String)>,
+    /// All of them.
+    pub(super) included: Vec<Arc<Path>>,
 }
 
 struct Desk {
@@ -170,6 +183,7 @@ struct Desk {
     /// When something that was refused as not yet good comes to be, in Unix seconds: no file will
     /// change then.
     again_at: Option<i64>,
+    keeper: Keeper,
 }
 
 /// What is left to do after a task.
@@ -180,6 +194,8 @@ struct Done {
     again_at: Option<i64>,
     /// What served before.
     retired: Option<Arc<Snapshot>>,
+    /// Of what serves now; nothing after a plan.
+    texts: Option<Texts>,
 }
 
 impl Desk {
@@ -195,7 +211,7 @@ impl Desk {
                 Watch::Off => rest,
                 Watch::Every(interval) => {
                     // The interval may be another since the last look.
-                    next_look = next_look.min(now() + interval);
+                    next_look = next_look.min(later(now(), interval));
                     rest.min(next_look.saturating_duration_since(now()))
                 }
             };
@@ -212,10 +228,11 @@ impl Desk {
                         continue;
                     }
                     let has_come = self.again_at.is_some_and(|at| unix_now() >= at);
-                    if self.watcher.has_changed() || has_come {
-                        self.work(Task::Reload, Cause::File);
+                    let changed = self.watcher.look(now(), &self.config);
+                    if let Some(restless) = changed.or_else(|| has_come.then(Restless::default)) {
+                        self.work(Task::Reload, Cause::File, restless);
                     }
-                    next_look = now() + interval;
+                    next_look = later(now(), interval);
                 }
             }
         }
@@ -250,7 +267,7 @@ impl Desk {
             if replies.is_empty() || !goes_on {
                 continue;
             }
-            let report = Arc::new(self.work(task, causes));
+            let report = Arc::new(self.work(task, causes, Restless::default()));
             for reply in replies {
                 // Who does not wait any more finds it in the log.
                 let _ = reply.send(report.clone());
@@ -259,15 +276,21 @@ impl Desk {
         goes_on
     }
 
-    fn work(&mut self, task: Task, cause: Cause) -> Report {
-        let recorder = Recorder::default();
-        let before = self.watcher.look();
+    fn keep(&mut self, Texts { good, included }: Texts) {
+        let snapshot = self.hub.snapshot.load_full();
+        self.keeper.keep(&snapshot.table.gateway, &good, &included);
+    }
+
+    fn work(&mut self, task: Task, cause: Cause, restless: Restless) -> Report {
+        let recorder = Recorder::new(restless);
+        let before = self.watcher.stamps();
         let done = guarded(|| make(&self.hub, &self.config, &recorder, task));
-        let Done { report, read, again_at, retired } = done.unwrap_or_else(|| {
+        let Done { report, read, again_at, retired, texts } = done.unwrap_or_else(|| {
             let problem = "the reload failed by a fault of the gateway's own; see its log";
             Done::refused(&self.hub, Refused::new(vec![problem.to_owned()]))
         });
         self.retired.extend(retired);
+        texts.into_iter().for_each(|texts| self.keep(texts));
         let learns = self.watcher.is_new() && cause == Cause::File;
         if task == Task::Reload {
             // A plan leaves the watcher as it is: what it saw is still to be taken up.
@@ -291,24 +314,26 @@ impl Desk {
 
 impl Done {
     fn refused(hub: &Hub, Refused { problems, again_at }: Refused) -> Self {
-        Self { report: Report::refused(hub, problems), read: false, again_at, retired: None }
+        let report = Report::refused(hub, problems);
+        Self { report, read: false, again_at, retired: None, texts: None }
     }
 }
 
 /// Does a task.
 fn make(hub: &Hub, config: &Path, recorder: &Recorder, task: Task) -> Done {
-    let staged = match stage(hub, config, recorder) {
+    let mut staged = match stage(hub, config, recorder) {
         Ok(staged) => staged,
         Err(refused) => return Done::refused(hub, refused),
     };
     let (report, again_at) = (staged.report(hub), staged.again_at);
     if task == Task::Plan {
-        return Done { report, read: true, again_at, retired: None };
+        return Done { report, read: true, again_at, retired: None, texts: None };
     }
+    let texts = Some(std::mem::take(&mut staged.texts));
     let retired = staged.take_up(hub);
     hub.tokens.forget_ended();
     let report = Report { generation: hub.standing.generation(), ..report };
-    Done { report, read: true, again_at, retired }
+    Done { report, read: true, again_at, retired, texts }
 }
 
 /// Does something that may panic: one reload that does must not be the last one. Nothing where it

@@ -11,9 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 
 use super::estate::Estate;
+use super::flights::{Flights, FlightsServer};
 use super::handover::{
     LEAVING, Line, Listening, READY, SPAWN, STARTUP_MAX, TAKE, TAKEN, WORD_MAX, YOURS,
 };
@@ -45,14 +47,39 @@ struct Shared {
     starting: Mutex<()>,
     /// Held while a successor that serves takes over: nobody may be killed meanwhile.
     deciding: Mutex<()>,
+    /// This process was told to stop: it starts nobody any more, and gives up whom it started.
+    stopping: AtomicBool,
+    /// The successor that was started and has not taken over yet.
+    child: Mutex<Option<u32>>,
+    /// The refreshes that a successor asks about.
+    flights: Flights,
+    /// Who answers it, from the hand-over to the end.
+    flights_server: Mutex<Option<FlightsServer>>,
 }
 
 impl Succession {
     /// `shared` is told whether the sockets are also somebody else's.
-    pub(super) fn new(estate: Arc<Estate>, place: Option<RunDir>, shared: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        estate: Arc<Estate>,
+        place: Option<RunDir>,
+        shared: Arc<AtomicBool>,
+        flights: Flights,
+    ) -> Self {
         let (taken, _) = watch::channel(None);
-        let (taking, starting, deciding) = Default::default();
-        Self(Arc::new(Shared { estate, place, shared, taken, taking, starting, deciding }))
+        let (taking, starting, deciding, stopping, child) = Default::default();
+        Self(Arc::new(Shared {
+            estate,
+            place,
+            shared,
+            taken,
+            taking,
+            starting,
+            deciding,
+            stopping,
+            child,
+            flights,
+            flights_server: Mutex::default(),
+        }))
     }
 
     /// Tells which process took over, when one did.
@@ -111,6 +138,8 @@ impl Succession {
             Ok(sockets) => sockets,
             Err(why) => return line.refuse(&why),
         };
+        // Before it can serve anybody: a refresh may come to either of us from then on.
+        let server = self.answer_about_flights();
         let ready = until_ready(line, &sockets);
         drop(sockets);
         let deciding = lock(&self.0.deciding);
@@ -125,8 +154,19 @@ impl Succession {
                 return;
             }
         };
+        *self.0.flights_server.lock().unwrap_or_else(PoisonError::into_inner) = server;
         tracing::info!(process, "another process has taken over");
         self.0.taken.send_replace(Some(process));
+    }
+
+    /// Lets a successor ask which refreshes are under way here.
+    fn answer_about_flights(&self) -> Option<FlightsServer> {
+        let path = self.0.place.as_ref()?.new_flights_socket();
+        FlightsServer::start(self.0.flights.clone(), path)
+            .inspect_err(|error| {
+                tracing::warn!(%error, "a successor can't ask about refreshes");
+            })
+            .ok()
     }
 
     /// Offers to leave. Once the new process has taken us at our word, there is no way back.
@@ -164,10 +204,31 @@ impl Succession {
         if let Some(process) = self.successor() {
             return Err(format!("process {process} has taken over already"));
         }
+        if self.0.stopping.load(Ordering::Acquire) {
+            return Err("this process was told to stop".to_owned());
+        }
         let mut child =
             spawn().map_err(|error| format!("the program can't be started: {error}"))?;
+        self.set_child(Some(child.id()));
         tracing::info!(process = child.id(), "a new process starts");
-        self.wait_for(&mut child).or_else(|why| self.give_up(&mut child, why))
+        let outcome = self.wait_for(&mut child).or_else(|why| self.give_up(&mut child, why));
+        self.set_child(None);
+        outcome
+    }
+
+    fn set_child(&self, process: Option<u32>) {
+        *self.0.child.lock().unwrap_or_else(PoisonError::into_inner) = process;
+    }
+
+    /// From now on nobody is started, and who is being started is ended: a process that nobody
+    /// waits for would serve on when this one, and whoever told it to stop, are gone.
+    pub(super) fn start_no_more(&self) {
+        self.0.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether a successor that this process started is still on its way.
+    pub(super) fn is_starting(&self) -> bool {
+        self.0.child.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Ends a successor that did not get to serve, unless it has taken over in the last moment.
@@ -184,12 +245,20 @@ impl Succession {
         Err(why)
     }
 
-    /// Waits until whoever asked for a successor has been told of it.
+    /// Waits until whoever asked for a successor has been told of it. One that is still on its way
+    /// does not outlive this process.
     pub(super) fn finish(&self) {
         let end = now() + LAST_WORD;
         while self.0.starting.try_lock().is_err() && now() < end {
             std::thread::sleep(LOOK);
         }
+        let child = *self.0.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = child.filter(|_| self.successor().is_none()).map(u32::cast_signed);
+        if let Some(child) = child.and_then(Pid::from_raw) {
+            let _ = kill_process(child, Signal::KILL);
+        }
+        // Whoever waits there for an exchange that has ended is told.
+        drop(self.0.flights_server.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     fn wait_for(&self, child: &mut Child) -> Result<u32, String> {
@@ -197,6 +266,9 @@ impl Succession {
         while now() < end {
             if let Some(process) = self.successor() {
                 return Ok(process);
+            }
+            if self.0.stopping.load(Ordering::Acquire) {
+                return Err("this process was told to stop meanwhile".to_owned());
             }
             match child.try_wait() {
                 Ok(None) => std::thread::sleep(LOOK),
@@ -250,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_successor_that_takes_over_in_the_last_moment_is_not_killed() {
-        let succession = Succession::new(Arc::default(), None, Arc::default());
+        let succession = Succession::new(Arc::default(), None, Arc::default(), Flights::default());
         let (mut child, other) = (sleeper(), succession.clone());
         let deciding = lock(&succession.0.deciding);
         let waiting = std::thread::spawn(move || {
@@ -270,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_successor_that_does_not_get_to_serve_is_ended() {
-        let succession = Succession::new(Arc::default(), None, Arc::default());
+        let succession = Succession::new(Arc::default(), None, Arc::default(), Flights::default());
         let mut child = sleeper();
         let outcome = succession.give_up(&mut child, "too late".to_owned());
         assert_eq!(outcome, Err("too late".to_owned()));

@@ -4,11 +4,16 @@
 //! PEM files that the table names. It fails closed: a certificate that can't be checked is refused.
 //! It must not know what travels inside.
 
+mod anchors;
 mod papers;
+mod revocation;
+mod sessions;
 mod shelf;
 mod trust;
+mod verifier;
 
 pub(super) use self::papers::{Paper, Papers};
+pub(super) use self::sessions::SmallSessions;
 pub(super) use self::shelf::Shelf;
 pub(super) use self::trust::{Ending, Trust};
 
@@ -16,12 +21,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::server::ProducesTickets;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, Error, InconsistentKeys, ServerConfig};
 
+use self::sessions::SmallTickets;
+use self::shelf::Whose;
+use self::verifier::BankVerifier;
 use crate::routes::{EdgeTls, TargetTls, UpstreamHttp};
 
 /// A file that does not hold what it should.
@@ -103,14 +111,30 @@ impl EdgeSide {
         });
         let trust = match same_lists {
             Some(old) => old.trust.clone(),
-            None => Arc::new(Trust::build(tls, shelf)?),
+            None => Arc::new(Trust::build(tls, shelf, previous.map(|old| &*old.trust))?),
         };
         let ticketer = match same_ca {
             Some(old) => old.config.ticketer.clone(),
-            None => rustls::crypto::aws_lc_rs::Ticketer::new().map_err(general)?,
+            None => {
+                let ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(general)?;
+                Arc::new(SmallTickets(ticketer))
+            }
         };
         let config = Arc::new(edge_config(tls, shelf, &trust, ticketer)?);
         Ok(Arc::new(Self { config, trust, papers, asked: tls.clone() }))
+    }
+}
+
+impl EdgeSide {
+    /// Tells the operator what should be known of the files, and keeps nothing from being used.
+    /// What was told of the side before is not told again.
+    pub(super) fn tell(&self, before: Option<&Self>) {
+        if before.is_some_and(|before| Arc::ptr_eq(&before.trust, &self.trust)) {
+            return;
+        }
+        for notice in &self.trust.notices {
+            tracing::warn!("{notice}");
+        }
     }
 }
 
@@ -125,7 +149,7 @@ fn edge_config(
         .map_err(general)?
         .with_client_cert_verifier(trust.verifier())
         .with_single_cert(shelf.read_chain(&tls.cert)?, shelf.read_key(&tls.key)?)
-        .map_err(|error| of_file(&tls.cert, error))?;
+        .map_err(|error| of_pair(&tls.cert, &tls.key, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = ticketer;
     config.send_tls13_tickets = 1;
@@ -158,26 +182,25 @@ pub(super) fn target_config(
     http: UpstreamHttp,
     shelf: &Shelf,
 ) -> Result<ClientConfig, TlsError> {
-    let provider = provider();
-    let roots = match &tls.ca {
-        Some(file) => read_roots(shelf, file)?,
-        None => read_roots(shelf, system_roots()?)?,
+    let anchors = match &tls.ca {
+        Some(file) => shelf.anchors(file, Whose::Operators)?,
+        None => shelf.anchors(system_roots()?, Whose::Systems)?,
     };
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .build()
-        .map_err(general)?;
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(rustls::ALL_VERSIONS)
         .map_err(general)?
-        .with_webpki_verifier(verifier);
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(BankVerifier(anchors)));
     let mut config = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => builder
             .with_client_auth_cert(shelf.read_chain(cert)?, shelf.read_key(key)?)
-            .map_err(|error| of_file(cert, error))?,
+            .map_err(|error| of_pair(cert, key, &error))?,
         (None, _) | (_, None) => builder.with_no_client_auth(),
     };
     if tls.must_be_asked() {
         super::asked::notice(&mut config);
+    } else {
+        config.resumption = Resumption::store(Arc::new(SmallSessions::default()));
     }
     config.alpn_protocols = match http {
         UpstreamHttp::Http1 => vec![b"http/1.1".to_vec()],
@@ -188,14 +211,6 @@ pub(super) fn target_config(
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
-}
-
-fn read_roots(shelf: &Shelf, file: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in shelf.read_chain(file)? {
-        roots.add(certificate).map_err(|error| of_file(file, error))?;
-    }
-    Ok(roots)
 }
 
 /// Where Debian, Fedora, Alpine and SUSE keep the system's CAs.
@@ -217,6 +232,23 @@ fn leaf_of<'c>(
     chain: &'c [CertificateDer<'static>],
 ) -> Result<&'c CertificateDer<'static>, TlsError> {
     chain.first().ok_or_else(|| of_file(file, "holds no PEM certificate"))
+}
+
+/// Why a certificate and a key can't be used together.
+fn of_pair(cert: &Path, key: &Path, error: &Error) -> TlsError {
+    match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => of_file(
+            key,
+            format_args!(
+                "is not the key of the certificate in {}; where that file holds several, its own \
+                 has to be the first",
+                cert.display()
+            ),
+        ),
+        Error::InvalidCertificate(_) => of_file(cert, error),
+        // The provider could not read the key, and says nothing of what is in it.
+        _ => of_file(key, "holds a private key that can't be used; an EC or RSA key in PKCS#8 can"),
+    }
 }
 
 fn of_file(file: &Path, error: impl fmt::Display) -> TlsError {

@@ -12,7 +12,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::cut::Cut;
 use super::gateway::Link;
-use super::guard::Phase;
+use super::progress::Phase;
+use crate::deadline::later;
 use crate::routes::EdgeLimits;
 
 /// How long a connection whose client is out may take to say goodbye.
@@ -85,14 +86,14 @@ impl Watch {
             Phase::Idle => {
                 let end = self.parted.unwrap_or_else(|| self.idle_end(link));
                 let rest = self.rest.filter(|_| self.leaving.is_none());
-                (phase, rest.map_or(end, |rest| end.min(since + rest)))
+                (phase, rest.map_or(end, |rest| end.min(later(since, rest))))
             }
-            Phase::Head => (phase, since + self.head),
+            Phase::Head => (phase, later(since, self.head)),
             // The exchange has deadlines of its own; look again when it may be over, or when the
             // connection is to take no other one.
             Phase::Busy => {
-                let (now, old) = (Instant::now(), link.opened + self.age_max);
-                let next = now + self.idle;
+                let (now, old) = (Instant::now(), later(link.opened, self.age_max));
+                let next = later(now, self.idle);
                 (phase, if old > now { next.min(old) } else { next })
             }
         }
@@ -116,8 +117,11 @@ impl Watch {
         // Whoever can't be told is not cut off between two requests that follow each other closely:
         // the next answer announces the close.
         let lull = if self.parting.is_zero() { self.quiet } else { Duration::ZERO };
-        let end = (since + self.idle).min((link.opened + self.age_max).max(since + lull));
-        let quiet = self.leaving.map(|leaving| leaving.max(since) + self.quiet);
+        // Whoever has shown no certificate and never asked has the time of a head, not more.
+        let stranger = link.peer.fingerprint.is_none() && !link.progress.has_asked();
+        let idle = if stranger { self.idle.min(self.head) } else { self.idle };
+        let end = later(since, idle).min(later(link.opened, self.age_max).max(later(since, lull)));
+        let quiet = self.leaving.map(|leaving| later(leaving.max(since), self.quiet));
         quiet.map_or(end, |quiet| end.min(quiet))
     }
 
@@ -128,7 +132,7 @@ impl Watch {
         if told || self.parting.is_zero() {
             return false;
         }
-        self.parted = Some(Instant::now() + self.parting);
+        self.parted = Some(later(Instant::now(), self.parting));
         true
     }
 
@@ -178,7 +182,7 @@ pub(super) async fn drive(
             (true, None) => {
                 let now = Instant::now();
                 untaken_since = Some(now);
-                let soonest = timer.deadline().min(now + watch.answer);
+                let soonest = timer.deadline().min(later(now, watch.answer));
                 timer.as_mut().reset(soonest);
             }
             (false, Some(_)) => {
@@ -189,7 +193,7 @@ pub(super) async fn drive(
             }
             (true, Some(_)) | (false, None) => {}
         }
-        let taken_by = untaken_since.map(|since| since + watch.answer);
+        let taken_by = untaken_since.map(|since| later(since, watch.answer));
         if taken_by.is_some_and(|taken_by| taken_by <= Instant::now()) {
             link.progress.cut(Cut::Untaken);
             return Poll::Ready(End::Cut);
@@ -218,7 +222,7 @@ fn look_at_timer(
             (deadline, _) => deadline,
         };
         if phase == Phase::Busy
-            && Instant::now() >= link.opened + watch.age_max
+            && Instant::now() >= later(link.opened, watch.age_max)
             && poll_connection(cx, Some(Goodbye::Now)).is_ready()
         {
             // It takes nothing new: HTTP/2 could carry a next stream before the last one ends.

@@ -17,19 +17,19 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout_at};
 
 use super::access_log::LogBuffer;
 use super::clock::Stamp;
-use super::connection::{serve_plain, serve_tls};
 use super::forward::Forwarder;
 use super::guard::Scratch;
 use super::guests::Guests;
 use super::hands::Handed;
-use super::hub::{Door, Hub, Stage};
+use super::handshakes::Handshakes;
+use super::hub::{Hub, Stage};
 use super::meters::WorkerMeters;
 use super::sockets;
+use super::stay::Stays;
+use super::supervised::Supervised;
 
 /// How often a worker flushes its lines and sweeps its idle connections.
 const TICK: Duration = Duration::from_millis(200);
-/// One worker drops full buckets of client-target limits once in about so many ticks (a minute).
-const FORGET_TICKS: u32 = 300;
 /// How long accepting rests when the process has no descriptors left: no spin, no lost listener.
 const ACCEPT_REST: Duration = Duration::from_millis(20);
 /// How long a listener that closes waits for handshakes of TCP that have begun, and a worker for
@@ -49,7 +49,11 @@ pub(super) struct Worker {
     pub(super) guests: Guests,
     /// False once its tasks are about to be dropped.
     pub(super) alive: AtomicBool,
-    handshakes: Cell<usize>,
+    /// Its connections.
+    pub(super) stays: Stays,
+    pub(super) handshakes: Handshakes,
+    /// Connections over TLS whose handshake has not begun.
+    pub(super) pending: Cell<usize>,
     /// Listeners that are not closed yet.
     listening: Cell<usize>,
     /// Exchanges that go on without their caller.
@@ -72,36 +76,6 @@ impl Drop for Unfinished {
     }
 }
 
-/// A connection that this worker has, counted until this is dropped: also when its task panics.
-struct Present {
-    worker: Rc<Worker>,
-    /// The hub's own count, which is left last.
-    door: Option<Door>,
-}
-
-impl Drop for Present {
-    fn drop(&mut self) {
-        self.worker.hub.hands.leave(self.worker.number);
-        drop(self.door.take());
-    }
-}
-
-/// A handshake under way, counted until this is dropped.
-pub(super) struct Handshake(Rc<Worker>);
-
-impl Handshake {
-    fn new(worker: Rc<Worker>) -> Self {
-        worker.handshakes.set(worker.handshakes.get() + 1);
-        Self(worker)
-    }
-}
-
-impl Drop for Handshake {
-    fn drop(&mut self) {
-        self.0.handshakes.set(self.0.handshakes.get().saturating_sub(1));
-    }
-}
-
 /// One worker's listening socket.
 #[derive(Debug)]
 pub(super) struct Ear {
@@ -116,6 +90,7 @@ pub(super) struct Ear {
 pub(super) fn spawn(number: usize, hub: Arc<Hub>, ears: Vec<Ear>) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        let _supervised = Supervised::new(hub.clone(), "worker", number);
         let worker = Rc::new(Worker {
             number,
             forwarder: Forwarder::new(
@@ -130,7 +105,9 @@ pub(super) fn spawn(number: usize, hub: Arc<Hub>, ears: Vec<Ear>) -> io::Result<
             scratch: Scratch::new(),
             guests: Guests::new(),
             alive: AtomicBool::new(true),
-            handshakes: Cell::new(0),
+            stays: Stays::default(),
+            handshakes: Handshakes::default(),
+            pending: Cell::new(0),
             listening: Cell::new(0),
             unfinished: Cell::new(0),
             hub,
@@ -161,15 +138,21 @@ impl Worker {
         self.listening.set(ears.len());
         for ear in ears {
             let worker = self.clone();
+            let supervised = Supervised::new(self.hub.clone(), "listener", self.number);
             tokio::task::spawn_local(async move {
                 if let Err(error) = worker.clone().accept(ear).await {
                     tracing::error!(worker = worker.number, %error, "a listener failed");
                 }
                 worker.listening.set(worker.listening.get().saturating_sub(1));
+                drop(supervised);
             });
         }
         let worker = self.clone();
-        tokio::task::spawn_local(async move { worker.take_handed().await });
+        let supervised = Supervised::new(self.hub.clone(), "hand-over", self.number);
+        tokio::task::spawn_local(async move {
+            worker.take_handed().await;
+            drop(supervised);
+        });
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.hub.stage().is_leaving() {
@@ -204,17 +187,11 @@ impl Worker {
     fn tidy(&self) {
         self.meters().rounds.fetch_add(1, Ordering::Relaxed);
         self.log.flush();
+        self.make_way();
         let snapshot = self.hub.snapshot.load();
+        self.forwarder.look_around(&snapshot.probed, unix_seconds());
         if self.number == 0 {
-            self.forwarder.look_around(&snapshot.probed, unix_seconds());
-        }
-        if self.number == 0 && fastrand::u32(..FORGET_TICKS) == 0 {
-            self.hub.commons.book.forget_unused();
-            snapshot
-                .callers
-                .iter()
-                .filter_map(|caller| caller.target_gate.as_ref())
-                .for_each(|gate| gate.forget_idle());
+            self.hub.flights.sweep();
         }
         self.forwarder.sweep(|route| {
             let current = snapshot.route(route.target.id.as_str());
@@ -232,8 +209,10 @@ impl Worker {
             match accepted {
                 Ok((socket, from)) => self.seat(socket, from, ear.tls),
                 Err(error) if is_of_one_connection(&error) => {}
+                Err(error) if is_deaf(&error) => return Err(error),
                 Err(error) => {
                     tracing::warn!(worker = self.number, %error, "accepting rests");
+                    self.make_room_for_descriptors();
                     sleep(ACCEPT_REST).await;
                 }
             }
@@ -314,36 +293,6 @@ impl Worker {
             }
         }
     }
-
-    /// Admits a connection that counts as this worker's already, or drops it at a limit.
-    fn let_in(self: &Rc<Self>, socket: TcpStream, from: SocketAddr, tls: bool) {
-        let snapshot = self.hub.snapshot.load();
-        let limits = &snapshot.table.gateway.limits;
-        let meters = self.meters();
-        let door = Door::open(&self.hub, from.ip(), limits);
-        let present = Present { worker: self.clone(), door };
-        let crowded = tls && self.handshakes.get() >= limits.handshakes_max;
-        if present.door.is_none() || crowded {
-            meters.connections_refused.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        meters.connections.fetch_add(1, Ordering::Relaxed);
-        // A small answer must not wait for an acknowledgement (Nagle); without it, it still goes.
-        let _ = socket.set_nodelay(true);
-        let handshake = tls.then(|| Handshake::new(self.clone()));
-        let side = if tls { self.hub.tls.load().as_ref().clone() } else { None };
-        tokio::task::spawn_local(async move {
-            let worker = present.worker.clone();
-            match (handshake, side) {
-                (None, _) => serve_plain(worker, socket, from).await,
-                (Some(handshake), Some(side)) => {
-                    serve_tls(worker, handshake, socket, from, side).await;
-                }
-                (Some(_), None) => {}
-            }
-            drop(present);
-        });
-    }
 }
 
 /// The wall clock: for windows of maintenance, and nothing else here.
@@ -351,6 +300,12 @@ impl Worker {
 fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Whether a listening socket accepts nothing any more (accept(2)): it is closed, or shut down by
+/// whoever has a copy of it.
+fn is_deaf(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EBADF | libc::ENOTSOCK))
 }
 
 /// Errors that `accept` passes on from a connection that died in the queue (accept(2)).

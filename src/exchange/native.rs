@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::request;
+use http::{HeaderMap, request};
 
 use super::{
     Banks, Entropy, RequestBody, Setting, Survey, check_target_is_open, read_body, start_trace,
@@ -16,6 +16,7 @@ use crate::callers::Caller;
 use crate::contract::{AuthorizationPolicy, Credentials, NativeRules, Operation};
 use crate::dialect::native::{self, NativeAsked};
 use crate::fault::{Fault, Name};
+use crate::ids::CorrelationId;
 use crate::limiter::{Admitted, admit_target};
 use crate::oauth::form::Form;
 use crate::record::Record;
@@ -32,6 +33,7 @@ pub(super) struct Call<'s, 'h> {
     pub(super) admitted: Admitted,
     /// The path below the mount.
     pub(super) below: &'h str,
+    pub(super) correlation: &'h CorrelationId,
     pub(super) survey: Survey,
 }
 
@@ -70,6 +72,7 @@ async fn cross<'s, B: Banks, E: Entropy>(
     // route: as the mount says; then the narrow limit and the shared one
     let route = find_route(hub, call, query, head)?;
     record.route = Some(route);
+    check_target_agrees(operation, route, headers)?;
     check_target_is_open(caller, operation, route, &setting.entropy)?;
     let pair = caller.target_gate.as_deref().map(|gate| (gate, &route.target.id));
     let (permit, shadow) = admit_target(&call.admitted, pair, route.gate.as_deref())?;
@@ -77,6 +80,7 @@ async fn cross<'s, B: Banks, E: Entropy>(
 
     // head: credentials, media types, then every field
     let credentials = check_authorization(call, head)?;
+    call.survey.check_dpop(operation)?;
     operation.head.accept(headers)?;
     let kind = rules.media(headers)?;
     let mut wrong = operation.head.broken_fields(headers);
@@ -94,6 +98,7 @@ async fn cross<'s, B: Banks, E: Entropy>(
         1 => return Err(wrong.swap_remove(0)),
         _ => return Err(Fault::Several(wrong.into())),
     }
+    rules.check_claims(query, &bytes, kind, &|id| caller.client.goes_by(id))?;
 
     // forward, and back
     call.survey.check_loop(headers)?;
@@ -108,12 +113,15 @@ async fn cross<'s, B: Banks, E: Entropy>(
         below,
         query: head.uri.query().filter(|_| super::passes_query(api, operation)),
         headers,
+        client: &caller.wire_id,
+        target_id: &route.wire_id,
+        correlation: call.correlation,
         body: &bytes,
         traceparent,
     });
     let (answer, trail) = setting.banks.forward(&permit, route, request).await;
     record.trail = trail;
-    native::answer(rules, answer?)
+    native::answer(rules, answer?, route.target.response_bytes_max)
 }
 
 /// The first of what is wrong, unless the operation tells all at once.
@@ -124,7 +132,7 @@ fn tell_first(rules: &NativeRules, wrong: &mut Vec<Fault>) -> Result<(), Fault> 
 fn read_query<'h>(call: &Call<'_, '_>, head: &'h request::Parts) -> Result<Form<'h>, Fault> {
     let passes = super::passes_query(call.api, call.operation);
     let text = head.uri.query().filter(|_| passes).unwrap_or_default();
-    Form::parse(text.as_bytes()).map_err(|fault| match fault {
+    Form::parse_plain(text.as_bytes()).map_err(|fault| match fault {
         Fault::FormMalformed(_) => {
             Fault::ParameterMalformed("query".into(), "query is malformed".into())
         }
@@ -179,6 +187,18 @@ fn find_route<'s>(
                 (Some(_), Some(_)) => Err(unknown()),
             }
         }
+    }
+}
+
+/// The hub writes which target is meant; a client that says so, too, says the same.
+fn check_target_agrees(
+    operation: &Operation,
+    route: &Route,
+    headers: &HeaderMap,
+) -> Result<(), Fault> {
+    match operation.head.target_id(headers)? {
+        Some(named) if named != route.target.id.as_str() => Err(Fault::TargetUnknown),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -3,10 +3,11 @@
 //! This file decides what a field's mere presence, name or size means. It must not know what a
 //! contract says of it.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request};
 
 use crate::contract::Operation;
 use crate::fault::Fault;
+use crate::framing::check_http2_head;
 use crate::routes::EdgeLimits;
 
 /// The name that corgate goes by in `Via`; see `dialect`.
@@ -18,6 +19,7 @@ pub(super) struct Survey {
     underscore: bool,
     expect: bool,
     via: bool,
+    dpop: bool,
 }
 
 impl Survey {
@@ -26,20 +28,23 @@ impl Survey {
     /// that `framing` let in.
     ///
     /// # Errors
-    /// [`Fault::UriTooLong`], [`Fault::HeadTooLarge`].
+    /// [`Fault::UriTooLong`], [`Fault::HeadTooLarge`]; [`Fault::HttpMalformed`] over HTTP/2.
     pub(super) fn of(limits: &EdgeLimits, head: &request::Parts) -> Result<Self, Fault> {
         let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
         if target_bytes > limits.uri_bytes_max {
             return Err(Fault::UriTooLong);
         }
         let mut bytes = head.method.as_str().len() + target_bytes + "  HTTP/1.1\r\n\r\n".len();
-        let mut survey = Self { underscore: false, expect: false, via: false };
+        let mut survey = Self { underscore: false, expect: false, via: false, dpop: false };
         for (name, value) in &head.headers {
             bytes += name.as_str().len() + value.len() + ":\r\n".len();
             survey.see(name);
         }
         if bytes > limits.head_bytes_max || head.headers.len() > limits.head_fields_max {
             return Err(Fault::HeadTooLarge);
+        }
+        if head.version == Version::HTTP_2 {
+            check_http2_head(head)?;
         }
         Ok(survey)
     }
@@ -48,6 +53,7 @@ impl Survey {
         match name.as_str() {
             "via" => self.via = true,
             "expect" => self.expect = true,
+            "dpop" => self.dpop = true,
             // Names are short: looking at all of one is cheaper than looking for a place to stop.
             name => self.underscore |= name.bytes().fold(false, |odd, byte| odd | (byte == b'_')),
         }
@@ -81,6 +87,21 @@ impl Survey {
         let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
         if self.expect && !headers.get_all(header::EXPECT).iter().all(known) {
             return Err(Fault::ExpectationRefused);
+        }
+        Ok(())
+    }
+
+    /// Row 32: a proof of possession (RFC 9449). It names the URL that it is for, which is the
+    /// hub's, and the hub carries none on: dropped, it would make a token that was to be bound to a
+    /// key one that is good for whoever has it. It travels where a document of a system's own
+    /// declares it.
+    ///
+    /// # Errors
+    /// [`Fault::DpopRefused`].
+    pub(super) fn check_dpop(self, operation: &Operation) -> Result<(), Fault> {
+        let declared = || operation.head.declared().any(|name| name.as_str() == "dpop");
+        if self.dpop && !(operation.native().is_some() && declared()) {
+            return Err(Fault::DpopRefused);
         }
         Ok(())
     }

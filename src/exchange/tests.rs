@@ -81,7 +81,7 @@ impl Banks for Bank {
 
     fn alone(
         &self,
-        _: FlightKey,
+        _: Flight,
         _: Duration,
         exchange: impl Future<Output = Outcome>,
     ) -> impl Future<Output = Outcome> {

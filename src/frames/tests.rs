@@ -88,6 +88,50 @@ fn a_stream_is_open_until_its_answer_ends_or_either_side_resets_it() {
 }
 
 #[test]
+fn a_server_earns_by_our_requests_and_every_frame_beside_answers_costs() {
+    let server = || {
+        let mut ledger = Ledger::of_server(10);
+        ledger.say(PREFACE);
+        ledger.say(&frame(HEADERS, 5, 1, 90));
+        ledger
+    };
+    // Interim heads, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, WINDOW_UPDATE, CONTINUATION, DATA of
+    // no stream.
+    for (kind, stream) in [(1, 3), (3, 1), (4, 0), (5, 1), (6, 0), (8, 1), (9, 1), (0, 3)] {
+        let mut ledger = server();
+        (0..9).for_each(|_| ledger.hear(&frame(kind, 0, stream, 0)));
+        assert!(!ledger.is_overdrawn(), "{kind}");
+        (0..2).for_each(|_| ledger.hear(&frame(kind, 0, stream, 0)));
+        assert!(ledger.is_overdrawn(), "{kind}");
+    }
+    let mut ledger = server();
+    for number in 0..1_000 {
+        let stream = 2 * number + 3;
+        ledger.say(&frame(HEADERS, 5, stream, 90));
+        ledger.hear(&frame(HEADERS, 4, stream, 60));
+        ledger.hear(&frame(DATA, 0, stream, 64));
+        ledger.hear(&frame(DATA, END_STREAM, stream, 0));
+        (0..9).for_each(|_| ledger.hear(&frame(8, 0, 0, 4)));
+        assert!(!ledger.is_overdrawn(), "answer {number}");
+    }
+    assert_eq!(ledger.open_streams(), 1, "the first one has no answer");
+}
+
+#[test]
+fn a_server_says_its_settings_first_and_goaway_last() {
+    let mut ledger = Ledger::of_server(10);
+    ledger.say(PREFACE);
+    let settings = frame(SETTINGS, 0, 0, 6);
+    ledger.hear(&settings[..10]);
+    assert!(!ledger.has_settings());
+    ledger.hear(&settings[10..]);
+    assert!(ledger.has_settings() && !ledger.is_leaving());
+    ledger.hear(&frame(GOAWAY, 0, 0, 8));
+    assert!(ledger.is_leaving());
+    assert_eq!(ledger.farewell().map(|farewell| farewell[9..13].to_vec()), Some(vec![0; 4]));
+}
+
+#[test]
 fn streams_that_nobody_answers_are_not_remembered_without_end() {
     let mut ledger = Ledger::new(10, 4);
     ledger.hear(PREFACE);

@@ -21,7 +21,7 @@ pub const ANSWER_HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Most field lines of a head.
 const FIELDS_MAX: usize = 100;
 /// Most interim answers (1xx) before the final one.
-const INTERIM_MAX: u8 = 8;
+pub const INTERIM_MAX: u8 = 8;
 /// Fields that a head of usual size has.
 const FIELDS_ROOM: usize = 16;
 

@@ -22,6 +22,7 @@ pub const NAME_BYTES_MAX: usize = 128;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Form<'b> {
     pairs: Vec<Pair<'b>>,
+    is_plain: bool,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -33,7 +34,8 @@ struct Pair<'b> {
 impl<'b> Form<'b> {
     /// Parses a body (RFC 6749 appendix B; the WHATWG URL standard's urlencoded parser where the
     /// RFC is silent): `+` is a space, a parameter without `=` has an empty value, and empty
-    /// segments (`a=1&&b=2`, a trailing `&`) count for nothing.
+    /// segments (`a=1&&b=2`, a trailing `&`) count for nothing. A raw `;` or control character
+    /// stands for itself, and makes that the bytes may not travel on; see [`Form::is_plain`].
     ///
     /// # Errors
     /// The first violation in the order of the bytes. [`Fault::FormMalformed`] names the rule: bad
@@ -41,6 +43,22 @@ impl<'b> Form<'b> {
     /// than [`PAIRS_MAX`] parameters. [`Fault::ParameterRepeated`]: a name stands twice, known or
     /// not, empty or not (RFC 6749 section 3.2: "MUST NOT be included more than once").
     pub fn parse(body: &'b [u8]) -> Result<Self, Fault> {
+        match Self::parse_plain(body) {
+            Err(RAW) => Ok(Self { is_plain: false, ..Self::read(body, &RAW_NAME, &RAW_VALUE)? }),
+            parsed => parsed,
+        }
+    }
+
+    /// The same for bytes that travel on as they are: what some servers take for a separator, and
+    /// others not, is refused.
+    ///
+    /// # Errors
+    /// As above; a raw `;` or control character besides.
+    pub fn parse_plain(body: &'b [u8]) -> Result<Self, Fault> {
+        Self::read(body, &NAME, &VALUE)
+    }
+
+    fn read(body: &'b [u8], names: &Piece, values: &Piece) -> Result<Self, Fault> {
         // A check of the whole body holds for each piece, because pieces end at ASCII bytes.
         let mut rest = std::str::from_utf8(body).map_err(|_| Fault::FormMalformed("UTF-8"))?;
         if memchr::memchr(0, body).is_some() {
@@ -55,12 +73,16 @@ impl<'b> Form<'b> {
             if pairs.len() == PAIRS_MAX {
                 return Err(Fault::FormMalformed("too many parameters"));
             }
-            let (name, after) = NAME.read(rest)?;
+            let (name, after) = names.read(rest)?;
             let (value, after) = match after.strip_prefix('=') {
-                Some(value) => VALUE.read(value)?,
+                Some(value) => values.read(value)?,
                 None => (Cow::Borrowed(""), after),
             };
-            rest = after.strip_prefix('&').unwrap_or(after);
+            rest = match after.strip_prefix('&') {
+                Some(rest) => rest,
+                None if after.is_empty() => after,
+                None => return Err(RAW),
+            };
             let pair = Pair { name, value };
             if pair.name.is_empty() {
                 return Err(Fault::FormMalformed("empty name"));
@@ -73,7 +95,14 @@ impl<'b> Form<'b> {
             }
             pairs.push(pair);
         }
-        Ok(Self { pairs })
+        Ok(Self { pairs, is_plain: true })
+    }
+
+    /// Whether all servers read the same parameters in its bytes. A raw `;` divides them for some
+    /// (HTML 4.01 appendix B.2.2), and what a raw control character is nobody says: such a form has
+    /// to be written anew before another server reads it.
+    pub const fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// The decoded value of a parameter. `None` also where it is empty: "Parameters sent without a
@@ -96,11 +125,16 @@ impl fmt::Debug for Form<'_> {
 }
 
 /// A piece of a form: the octets of a name or a value that stand for themselves. One that is not of
-/// them is a space, an encoded octet or the piece's end.
+/// them is a space, an encoded octet, the piece's end, or one that not all read in the same way.
 struct Piece(Octets);
 
-static NAME: Piece = Piece(Octets::all_but(b"&=%+"));
-static VALUE: Piece = Piece(Octets::all_but(b"&%+"));
+/// The refusal of a raw octet where none may stand.
+const RAW: Fault = Fault::FormMalformed("raw octet");
+
+static RAW_NAME: Piece = Piece(Octets::all_but(b"&=%+"));
+static RAW_VALUE: Piece = Piece(Octets::all_but(b"&%+"));
+static NAME: Piece = Piece(Octets::all_but(b"&=%+;").without_controls());
+static VALUE: Piece = Piece(Octets::all_but(b"&%+;").without_controls());
 
 impl Piece {
     /// Reads one from the start of a text, and gives the rest, from what ended it.
@@ -220,6 +254,30 @@ mod tests {
         for body in [&b"a=%00"[..], b"a=\0", b"a%00=1"] {
             assert_eq!(refusal(body), Fault::FormMalformed("NUL"));
         }
+    }
+
+    #[test]
+    fn what_some_take_for_a_separator_is_never_plain() {
+        for octet in [";", "\n", "\r\n", "\t", "\u{1}", "\u{7f}", "&amp;", "%41;", "+;"] {
+            for body in [
+                format!("username=anna{octet}client_id=OTHER"),
+                format!("a=1&b{octet}=2"),
+                format!("{octet}a=1"),
+                format!("a=1{octet}"),
+                format!("flag{octet}"),
+            ] {
+                let plain = Form::parse_plain(body.as_bytes());
+                assert_eq!(plain, Err(Fault::FormMalformed("raw octet")), "{body:?}");
+                assert!(!Form::parse(body.as_bytes()).unwrap().is_plain(), "{body:?}");
+            }
+        }
+        let form = Form::parse(b"a=1%3bb%0A2&c=x&amp=1").unwrap();
+        assert_eq!((form.value("a"), form.value("amp")), (Some("1;b\n2"), Some("1")));
+        assert!(form.is_plain());
+        let form = Form::parse(b"username=anna;client_id=x&b=1").unwrap();
+        assert_eq!(form.value("username"), Some("anna;client_id=x"));
+        // NUL is no character of a form, raw or not.
+        assert_eq!(refusal(b"a=1;\0"), Fault::FormMalformed("NUL"));
     }
 
     #[test]

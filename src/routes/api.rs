@@ -23,6 +23,9 @@ use crate::ids::TargetId;
 /// Most mounted contracts.
 const APIS_MAX: usize = 64;
 
+/// Longest document of a contract, in bytes.
+const DOCUMENT_BYTES_MAX: u64 = 16 * 1_048_576;
+
 /// Reads every `[[api]]`. What it returns counts only where no error was reported.
 pub(super) fn read_all(
     root: &Reader<'_>,
@@ -151,7 +154,7 @@ fn read_contract(
     let hash = |document: &str| Sha256::digest(document.as_bytes()).into();
     let (result, document) = if matches!(extension, Some("yaml" | "yml" | "json")) {
         let path = section.page.directory().join(name.value);
-        match section.page.sources.read(&path) {
+        match section.page.sources.read(&path, DOCUMENT_BYTES_MAX) {
             Ok(document) => (compile.compile(name.value, &document), hash(&document)),
             Err(error) => {
                 let what = format!("the contract `{shown}` can't be read: {error}");
@@ -175,7 +178,14 @@ fn read_contract(
         (compile.compile(name.value, document), hash(document))
     };
     match result {
-        Ok(contract) => Some((Arc::new(contract), document)),
+        Ok(contract) => {
+            for note in &contract.notes {
+                let what =
+                    format!("the contract `{shown}` at `{}`: {}", note.pointer, note.message);
+                section.page.warn(name.span, Wrong::new(what));
+            }
+            Some((Arc::new(contract), document))
+        }
         Err(errors) => {
             for error in errors {
                 // The compiler's own text says what would be right.

@@ -11,7 +11,6 @@ use super::grammar::{self, Rate};
 use super::page::{At, Wrong};
 use super::reader::{Reader, shorten};
 use super::reference;
-use super::secret::Secret;
 use super::table::{Client, ClientStatus, Quota, TargetSet};
 use crate::fault::Name;
 use crate::ids::{ClientId, Fingerprint, TargetId};
@@ -135,8 +134,10 @@ fn read_certificates(section: &Reader<'_>, header_identity: bool) -> Vec<At<Fing
     for text in texts {
         let resolve = |text: &str| {
             // By reference, too: whoever issues certificates can write their fingerprints.
-            let sources = section.page.sources;
-            let text = Secret::resolve(text, section.page.directory(), sources)
+            let text = section
+                .page
+                .references()
+                .resolve(text)
                 .map_err(|what| Wrong::new(what).right("`${file:path}`, or `sha256:…`"))?;
             parse_fingerprint(text.expose())
         };

@@ -82,6 +82,7 @@ impl Facts {
         let Gateway {
             listen,
             admin: Admin { address: admin },
+            admin_hosts,
             workers,
             tls,
             limits,
@@ -91,6 +92,7 @@ impl Facts {
             drain_delay,
             drain_quiet,
             run_dir,
+            state_dir,
             watch,
         } = gateway;
         let mut facts = Self::default();
@@ -99,12 +101,14 @@ impl Facts {
         facts.list("listen", speaks(true));
         facts.list("insecure_plain_listen", speaks(false));
         facts.show("admin", admin);
+        facts.set("admin_hosts", admin_hosts);
         facts.show("insecure_header_identity", insecure_header_identity);
         facts.maybe("workers", *workers);
         facts.time("drain_timeout", *drain_timeout);
         facts.time("drain_delay", *drain_delay);
         facts.time("drain_quiet", *drain_quiet);
         facts.maybe("run_dir", run_dir.as_ref().map(|folder| folder.display()));
+        facts.maybe("state_dir", state_dir.as_ref().map(|folder| folder.display()));
         match watch {
             Watch::Off => facts.show("watch", "off"),
             Watch::Every(interval) => facts.time("watch", *interval),
@@ -150,11 +154,15 @@ impl Facts {
             body_bytes_max,
             connections_max,
             connections_per_address_max,
+            connections_per_certificate_max,
             handshakes_max,
+            handshakes_pending_max,
             h2_streams_max,
             h2_resets_max,
             h2_frames_max,
             h2_untaken_bytes_max,
+            buffered_bytes_max,
+            client_buffered_bytes_max,
         } = limits;
         for (key, time) in [
             ("handshake_timeout", handshake_timeout),
@@ -173,8 +181,12 @@ impl Facts {
             ("body_bytes_max", body_bytes_max),
             ("connections_max", connections_max),
             ("connections_per_address_max", connections_per_address_max),
+            ("connections_per_certificate_max", connections_per_certificate_max),
             ("handshakes_max", handshakes_max),
+            ("handshakes_pending_max", handshakes_pending_max),
             ("h2_untaken_bytes_max", h2_untaken_bytes_max),
+            ("buffered_bytes_max", buffered_bytes_max),
+            ("client_buffered_bytes_max", client_buffered_bytes_max),
         ] {
             self.show(&format!("limits.{key}"), size);
         }

@@ -42,6 +42,7 @@ pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
     Some(Gateway {
         listen: listen.into_iter().map(|listen| listen.value).collect(),
         admin,
+        admin_hosts: read_admin_hosts(&section),
         workers,
         tls,
         limits: read_limits(&section),
@@ -51,6 +52,7 @@ pub(super) fn read(root: &Reader<'_>) -> Option<Gateway> {
         drain_delay: section.time_or_default("drain_delay"),
         drain_quiet: section.time_or_default("drain_quiet"),
         run_dir,
+        state_dir: read_state_dir(&section),
         watch: section
             .parse("watch", grammar::parse_watch)
             .map_or(Watch::Every(WATCH_DEFAULT), |watch| watch.value),
@@ -93,6 +95,16 @@ fn read_run_dir(section: &Reader<'_>) -> Option<PathBuf> {
         } else {
             Ok(folder)
         }
+    });
+    folder.map(|folder| folder.value)
+}
+
+fn read_state_dir(section: &Reader<'_>) -> Option<PathBuf> {
+    let folder = section.parse("state_dir", |name| {
+        if name.is_empty() {
+            return Err(Wrong::new("`state_dir` is empty").right("a folder name"));
+        }
+        Ok(section.page.directory().join(name))
     });
     folder.map(|folder| folder.value)
 }
@@ -141,6 +153,14 @@ fn read_admin(section: &Reader<'_>, listen: &[At<Listen>]) -> Admin {
         }
     }
     Admin { address }
+}
+
+/// The names that the admin listener is asked by, as a `Host` field has them.
+fn read_admin_hosts(section: &Reader<'_>) -> Vec<String> {
+    let names = section.text_or_texts("admin_hosts");
+    let parsed =
+        names.into_iter().filter_map(|name| section.parsed(name, grammar::parse_host_name));
+    parsed.map(|name| name.value).collect()
 }
 
 fn read_tls(section: &Reader<'_>, listen: &[At<Listen>]) -> Option<EdgeTls> {
@@ -226,11 +246,15 @@ fn read_limits(section: &Reader<'_>) -> EdgeLimits {
         body_bytes_max: size("body_bytes_max"),
         connections_max: size("connections_max"),
         connections_per_address_max: size("connections_per_address_max"),
+        connections_per_certificate_max: size("connections_per_certificate_max"),
         handshakes_max: size("handshakes_max"),
+        handshakes_pending_max: size("handshakes_pending_max"),
         h2_streams_max: small("h2_streams_max"),
         h2_resets_max: small("h2_resets_max"),
         h2_frames_max: small("h2_frames_max"),
         h2_untaken_bytes_max: size("h2_untaken_bytes_max"),
+        buffered_bytes_max: size("buffered_bytes_max"),
+        client_buffered_bytes_max: size("client_buffered_bytes_max"),
     };
     if let Some(limits) = limits.filter(|_| read.uri_bytes_max > read.head_bytes_max) {
         let what = "`uri_bytes_max` is more than `head_bytes_max`, which holds it";

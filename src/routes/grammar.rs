@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::page::Wrong;
 use super::reader::shorten;
+use super::shown::misleads;
 use super::table::Watch;
 use crate::fault::Name;
 
@@ -19,6 +20,8 @@ const NAME_CHARS_MAX: usize = 100;
 const PATH_BYTES_MAX: usize = 1_024;
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2_048;
+/// Longest host name, in bytes (RFC 1035 section 2.3.4).
+const HOST_BYTES_MAX: usize = 255;
 /// Most calls a period.
 const RATE_MAX: u32 = 1_000_000;
 
@@ -164,10 +167,21 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, Wrong> {
     })
 }
 
-/// A name for people: 1 to 100 characters without control characters.
+/// A host name as a `Host` field has it, without a port; in lower case.
+pub(super) fn parse_host_name(text: &str) -> Result<String, Wrong> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if (1..=HOST_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain) {
+        return Ok(text.trim_end_matches('.').to_ascii_lowercase());
+    }
+    Err(Wrong::new(format!("`{}` is no host name", shorten(text)))
+        .right("a name without a port: `corgate.internal`"))
+}
+
+/// A name for people: 1 to 100 characters without control characters, and without those that no
+/// one sees but that change how what stands around them is shown.
 pub(super) fn parse_name(text: &str) -> Result<Name, Wrong> {
     let length = text.chars().count();
-    if (1..=NAME_CHARS_MAX).contains(&length) && !text.chars().any(char::is_control) {
+    if (1..=NAME_CHARS_MAX).contains(&length) && !text.chars().any(misleads) {
         return Ok(Arc::from(text));
     }
     Err(Wrong::new("this is no name")
@@ -309,6 +323,14 @@ mod tests {
         }
         for bad in ["", "8443", ":8443", "localhost:8443", "0.0.0.0", "::1:8443", "1.2.3.4:65536"] {
             assert!(parse_listen(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_name_has_no_port() {
+        assert_eq!(parse_host_name("Corgate.Internal."), Ok("corgate.internal".to_owned()));
+        for bad in ["", "corgate:9443", "http://corgate", "a b", "a/b", "*"] {
+            assert!(parse_host_name(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::page::{At, Wrong};
 use super::reader::{Reader, shorten};
+use super::shown::misleads;
 
 /// Most files that are included.
 const FILES_MAX: usize = 100_000;
@@ -61,7 +62,14 @@ fn find(root: &Reader<'_>, pattern: At<&str>) -> Vec<PathBuf> {
         // As in a shell: what an editor hides behind a dot is not meant.
         name.is_some_and(|name| !name.starts_with('.') && matches(last, name))
     };
-    let files: Vec<_> = listed.into_iter().filter(name_fits).collect();
+    // Its name stands in the log and on terminals.
+    let name_misleads = |file: &PathBuf| file.to_str().is_none_or(|name| name.contains(misleads));
+    let (odd, files): (Vec<_>, Vec<_>) =
+        listed.into_iter().filter(name_fits).partition(name_misleads);
+    if !odd.is_empty() {
+        let what = format!("the names of {} files hold control characters", odd.len());
+        root.page.warn(pattern.span, Wrong::new(what).right("other names; they are left out"));
+    }
     if files.is_empty() {
         let what = format!("no file fits `{}`", shorten(pattern.value));
         let right = format!("it was looked for in `{}`", directory.display());
@@ -71,7 +79,7 @@ fn find(root: &Reader<'_>, pattern: At<&str>) -> Vec<PathBuf> {
 }
 
 /// Whether a name fits a pattern in which `*` stands for any characters, or none.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(first) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();

@@ -2,7 +2,7 @@
 //!
 //! This file decides what an upstream's URL may be. It must not know how it is reached.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::page::Wrong;
@@ -15,12 +15,14 @@ const HOST_BYTES_MAX: usize = 253;
 /// Longest label of a host name, in bytes.
 const LABEL_BYTES_MAX: usize = 63;
 
-/// Whether an address belongs to this host, this link or a private network, or to nobody: where a
-/// bank on the internet can't be, and where a name that turns hostile would like to lead us.
+/// Whether an address is of this host, of this link, of a private network or of nobody: where a
+/// bank on the internet can't be, and where a name that turns hostile would like to lead us. It
+/// follows IANA's registries of special-purpose addresses (RFC 6890): what is not globally
+/// reachable is private here, and so is every address that leads to such an IPv4 address.
 pub fn is_private_address(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_private_v4(v4),
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+        IpAddr::V6(v6) => match embedded_v4(v6) {
             Some(v4) => is_private_v4(v4),
             None => is_private_v6(v6),
         },
@@ -28,23 +30,49 @@ pub fn is_private_address(address: IpAddr) -> bool {
 }
 
 fn is_private_v4(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
-    address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_broadcast()
-        // "This network" (RFC 1122) and the carriers' shared space 100.64.0.0/10 (RFC 6598).
-        || first == 0
-        || (first == 100 && second & 0xC0 == 64)
+    match address.octets() {
+        // "This network" (RFC 791), private (RFC 1918), loopback, multicast, and what is reserved
+        // with the limited broadcast address (RFC 1112).
+        [0 | 10 | 127 | 224.., ..] => true,
+        // The carriers' shared space, 100.64.0.0/10 (RFC 6598).
+        [100, second, ..] => second & 0xC0 == 64,
+        // Link-local (RFC 3927), where clouds keep their metadata.
+        [169, 254, ..] => true,
+        [172, second, ..] => second & 0xF0 == 16,
+        // IETF protocol assignments, the first documentation network, the old 6to4 relays
+        // (RFC 7526), private.
+        [192, 0, 0 | 2, _] | [192, 88, 99, _] | [192, 168, ..] => true,
+        // Benchmarks, 198.18.0.0/15 (RFC 2544), and two more documentation networks (RFC 5737).
+        [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => true,
+        _ => false,
+    }
+}
+
+/// The IPv4 address that an IPv6 address stands for: mapped (`::ffff:0:0/96`), or behind the
+/// well-known prefix of a translator (`64:ff9b::/96`, RFC 6052), which is how a network without
+/// IPv4 reaches a bank that has nothing else.
+fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0xFFFF, high, low] | [0x64, 0xFF9B, 0, 0, 0, 0, high, low] => {
+            Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+        }
+        _ => None,
+    }
 }
 
 fn is_private_v6(address: Ipv6Addr) -> bool {
-    address.is_loopback()
-        || address.is_unspecified()
-        || address.is_multicast()
-        || address.is_unique_local()
-        || address.is_unicast_link_local()
+    match address.segments() {
+        // IETF protocol assignments with Teredo, benchmarks and ORCHID (2001::/23), the
+        // documentation networks (RFC 3849, RFC 9637), and 6to4 (RFC 7526), which leads to any
+        // IPv4 address.
+        [0x2001, second, ..] if second < 0x200 || second == 0xDB8 => true,
+        [0x3FFF, second, ..] => second < 0x1000,
+        [0x2002, ..] => true,
+        // Global unicast is 2000::/3. All else is of this host (::, ::1), a translator of this
+        // network (64:ff9b:1::/48), discarded, unique-local, link-local, site-local, multicast, or
+        // not given to anybody.
+        [first, ..] => first & 0xE000 != 0x2000,
+    }
 }
 
 /// Whether an upstream's own text says that it leads to a private address.
@@ -52,9 +80,39 @@ pub(super) fn is_private(origin: &Origin) -> bool {
     let host = &*origin.host;
     match host.parse::<IpAddr>() {
         Ok(address) => is_private_address(address),
-        // RFC 6761 section 6.3: `localhost` and all below it are loopback.
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+        Err(_) => is_localhost(host),
     }
+}
+
+/// Whether an address is one that the gateway itself listens on: a call to it would be the hub's
+/// own to its admin listener, or come back for ever.
+pub fn is_own_address(address: SocketAddr, own: &[SocketAddr]) -> bool {
+    let ip = address.ip().to_canonical();
+    // To connect to the address of none leads to this host.
+    let is_local = ip.is_loopback() || ip.is_unspecified();
+    own.iter().filter(|own| own.port() == address.port()).any(|own| {
+        let own = own.ip().to_canonical();
+        own == ip
+            || (own.is_unspecified() && is_local)
+            || (ip.is_unspecified() && own.is_loopback())
+    })
+}
+
+/// Whether an upstream's own text says that it leads to the gateway itself.
+pub(super) fn is_own(origin: &Origin, own: &[SocketAddr]) -> bool {
+    let at = |ip: IpAddr| is_own_address(SocketAddr::new(ip, origin.port), own);
+    match origin.host.parse::<IpAddr>() {
+        Ok(ip) => at(ip),
+        Err(_) if is_localhost(&origin.host) => {
+            at(Ipv4Addr::LOCALHOST.into()) || at(Ipv6Addr::LOCALHOST.into())
+        }
+        Err(_) => false,
+    }
+}
+
+/// RFC 6761 section 6.3: `localhost` and all below it are loopback.
+fn is_localhost(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
 }
 
 /// Parses `https://host`, `https://host:port`, or the same with `http`. The host comes out in
@@ -212,29 +270,86 @@ mod tests {
         assert!(!format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
     }
 
+    const PRIVATE: [&str; 50] = [
+        "0.0.0.0",
+        "0.255.0.1",
+        "10.1.2.3",
+        "100.64.0.1",
+        "100.127.255.255",
+        "127.0.0.1",
+        "127.255.255.254",
+        "169.254.169.254",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.0.0.1",
+        "192.0.0.170",
+        "192.0.2.1",
+        "192.88.99.1",
+        "192.168.0.1",
+        "198.18.0.1",
+        "198.19.255.255",
+        "198.51.100.1",
+        "203.0.113.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::7f00:1",
+        "::ffff:127.0.0.1",
+        "::ffff:198.18.0.1",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b::127.0.0.1",
+        "64:ff9b::10.0.0.1",
+        "64:ff9b:1::1",
+        "64:ff9b:1::8.8.8.8",
+        "100::1",
+        "2001::1",
+        "2001:2::1",
+        "2001:10::1",
+        "2001:20::1",
+        "2001:db8::1",
+        "2002:7f00:1::",
+        "2002:808:808::1",
+        "3fff::1",
+        "3fff:fff::1",
+        "4000::1",
+        "5f00::1",
+        "fc00::1",
+        "fd00::1",
+        "fe80::1",
+        "febf::1",
+        "fec0::1",
+        "ff02::1",
+    ];
+    const PUBLIC: [&str; 19] = [
+        "1.1.1.1",
+        "8.8.8.8",
+        "100.63.0.1",
+        "100.128.0.1",
+        "172.15.0.1",
+        "172.32.0.1",
+        "192.0.1.1",
+        "192.88.98.1",
+        "198.17.0.1",
+        "198.20.0.1",
+        "198.51.101.1",
+        "223.255.255.254",
+        "::ffff:8.8.8.8",
+        "64:ff9b::8.8.8.8",
+        "2001:200::1",
+        "2001:db9::1",
+        "2606:4700::1111",
+        "3ffe::1",
+        "3fff:1000::1",
+    ];
+
     #[test]
     fn private_addresses_are_known() {
-        for private in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.0.1",
-            "169.254.169.254",
-            "0.0.0.0",
-            "100.64.0.1",
-            "100.127.255.255",
-            "255.255.255.255",
-            "224.0.0.1",
-            "::1",
-            "::",
-            "fe80::1",
-            "fd00::1",
-            "ff02::1",
-            "::ffff:127.0.0.1",
-        ] {
+        for private in PRIVATE {
             assert!(is_private_address(private.parse().unwrap()), "{private}");
         }
-        for public in ["192.0.2.1", "100.63.0.1", "100.128.0.1", "8.8.8.8", "2001:db8::1"] {
+        for public in PUBLIC {
             assert!(!is_private_address(public.parse().unwrap()), "{public}");
         }
     }

@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
+use super::grants::Granted;
 use super::problem::{PROBLEMS_MAX, Problem, Report, Severity};
-use super::secret::is_reference;
-use super::shown::LineCounter;
+use super::secret::{References, is_reference};
+use super::shown::{LineCounter, misleads};
 use super::sources::Sources;
+use super::unshown;
 
 /// A stretch of a file, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +68,8 @@ pub(super) struct Page<'p> {
     pub(super) file: Arc<Path>,
     pub(super) text: &'p str,
     pub(super) sources: &'p dyn Sources,
+    /// What an included file may do; the operator's own may do all.
+    pub(super) granted: Option<Granted>,
     /// Which named files exist: a certificate that 100,000 targets share is asked for once.
     existing: RefCell<HashMap<PathBuf, bool>>,
     found: RefCell<Found>,
@@ -84,7 +88,19 @@ struct Found {
 
 impl<'p> Page<'p> {
     pub(super) fn new(file: Arc<Path>, text: &'p str, sources: &'p dyn Sources) -> Self {
-        Self { file, text, sources, existing: RefCell::default(), found: RefCell::default() }
+        let (existing, found) = Default::default();
+        Self { file, text, sources, granted: None, existing, found }
+    }
+
+    /// The same, of a file that the operator's includes.
+    pub(super) fn included(self, granted: Granted) -> Self {
+        Self { granted: Some(granted), ..self }
+    }
+
+    /// Where its references lead.
+    pub(super) fn references(&self) -> References<'_> {
+        let (directory, granted) = (self.directory(), self.granted.as_ref());
+        References { directory, sources: self.sources, granted }
     }
 
     /// Parses the file as TOML. After a syntax error the rest of a file can't be trusted to mean
@@ -218,8 +234,7 @@ impl<'p> Page<'p> {
     }
 
     /// Reports syntax errors, one for each line, and hides what may be a secret in those lines:
-    /// where the table that the line belongs to has named `headers` before, all that follows the
-    /// line's first `=`, or the whole line.
+    /// all of it where the table that the line belongs to has named one before.
     fn report_unparsed(&self, spans: Vec<(Span, String)>) {
         let mut spans = spans.into_iter().peekable();
         let mut start = 0;
@@ -229,20 +244,14 @@ impl<'p> Page<'p> {
             if line.trim_start().starts_with('[') {
                 sensitive = false;
             }
-            sensitive |= ["header", "secret", "private_key", "PRIVATE KEY"]
-                .iter()
-                .any(|word| line.contains(word));
+            sensitive |= unshown::makes_suspect(line);
             let mut first = true;
             while let Some((span, what)) = spans.next_if(|(span, _)| span.start < end) {
                 if std::mem::take(&mut first) {
                     self.error(span, Wrong::new(what));
-                    let shown = line.find('=').map_or(0, |at| at + 1);
-                    if sensitive {
-                        self.mask(Span {
-                            start: start + shown,
-                            end: start + line.trim_end().len(),
-                        });
-                    }
+                    let whole = || Span { start: 0, end: line.trim_end().len() };
+                    let hidden = unshown::hidden_in(line).or_else(|| sensitive.then(whole));
+                    hidden.into_iter().for_each(|hidden| self.mask(hidden.after(start)));
                 }
             }
             start = end;
@@ -256,8 +265,8 @@ impl<'p> Page<'p> {
 
 /// A sentence that may quote the file, on one line and without what a terminal would obey.
 fn printable(text: String) -> String {
-    if !text.contains(char::is_control) {
+    if !text.contains(misleads) {
         return text;
     }
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if misleads(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::page::Page;
 use super::reader::Reader;
 use super::reference;
+use super::unshown;
 
 /// Where a file is cut: at lines that begin with this.
 const HEADER: &str = "[[target]]";
@@ -30,6 +31,7 @@ pub(super) fn walk<T>(
         page.forget();
     }
     let table = page.parse()?;
+    unshown::hide(page, &table, 0);
     Some(read_top(&Reader::new(page, &table, 0, page.top(), &reference::ROOT)))
 }
 
@@ -46,6 +48,7 @@ fn walk_pieces<T>(
     if table.contains_key("target") {
         return None;
     }
+    unshown::hide(page, &table, 0);
     let mut read = read_top(&Reader::new(page, &table, 0, page.top(), &reference::ROOT));
     for &(base, piece) in more {
         let table = DeTable::parse(piece).ok()?.into_inner();
@@ -53,6 +56,7 @@ fn walk_pieces<T>(
         if table.len() != 1 || !matches!(targets, Some(DeValue::Array(_))) {
             return None;
         }
+        unshown::hide(page, &table, base);
         read_more(&Reader::new(page, &table, base, page.top(), &reference::ROOT), &mut read);
     }
     Some(read)

@@ -308,6 +308,10 @@ impl<'d> Reader<'d> {
     }
 
     fn existing(&self, name: At<&str>) -> Option<PathBuf> {
+        if let Some(granted) = &self.page.granted {
+            let located = self.parsed(name, |name| granted.locate(name, self.page.sources));
+            return located.map(|path| path.value);
+        }
         let path = self.page.directory().join(name.value);
         if self.page.exists(&path) {
             return Some(path);

@@ -11,7 +11,7 @@ mod oxlin;
 mod parties;
 
 pub(super) use dialects::{ANSWER, FLINKS, OAUTH2, REGISTRATION};
-pub(super) use gateway::{ACCESS_LOG, GATEWAY, LIMITS, ROOT, TLS};
+pub(super) use gateway::{ACCESS_LOG, GATEWAY, INCLUDED, LIMITS, ROOT, TLS};
 pub(super) use konsentus::{CCG_BODY, KONSENTUS, KONSENTUS_CCG, KONSENTUS_PSP};
 pub(super) use oxlin::OXLIN;
 pub(super) use parties::{
@@ -25,6 +25,7 @@ use std::time::Duration;
 /// Every section, in the order of the reference.
 pub static ALL: &[&Section] = &[
     &ROOT,
+    &INCLUDED,
     &GATEWAY,
     &TLS,
     &LIMITS,

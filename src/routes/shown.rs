@@ -92,6 +92,18 @@ fn masked(
     (shown, start..end)
 }
 
+/// Whether a character makes a terminal or a page show something else than is written: control
+/// characters, ends of lines, marks of direction, and what has no width (UAX #9, UTR #36).
+pub(super) fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
+                | '\u{E0000}'..='\u{E007F}'
+        )
+}
+
 /// The nearest place at or before `offset` where a character begins.
 fn floor_boundary(text: &str, offset: usize) -> usize {
     let offset = offset.min(text.len());

@@ -7,13 +7,14 @@ mod gateway;
 mod maintenance;
 mod target;
 
-pub use dialect::{Dialect, Override, Translation};
+pub use dialect::{Dialect, Override, Translation, UnknownTokens};
 pub use gateway::{
     AccessLog, Admin, ClientAuth, EdgeLimits, EdgeTls, Gateway, Listen, SOCKETS_MAX, Watch,
 };
 pub use maintenance::{Maintenance, WEEK_S, Window};
 pub use target::{
-    Breaker, Origin, Paths, Probe, Scheme, Target, TargetStatus, TargetTls, Timeouts, UpstreamHttp,
+    Breaker, Origin, Paths, Probe, Reuse, Scheme, Target, TargetStatus, TargetTls, Timeouts,
+    UpstreamHttp,
 };
 
 use std::collections::{HashMap, HashSet};

@@ -9,6 +9,7 @@ mod maintenance;
 mod tuning;
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +18,10 @@ pub(super) use tuning::Defaults;
 
 use super::client::parse_target_id;
 use super::grammar;
+use super::grants::Granted;
 use super::origin;
 use super::page::{At, Wrong};
-use super::reader::Reader;
+use super::reader::{Reader, shorten};
 use super::reference;
 use super::table::{Dialect, Origin, Paths, Probe, Scheme, Target, TargetStatus, TargetTls};
 use crate::fault::Name;
@@ -47,7 +49,14 @@ pub(super) fn read_all(root: &Reader<'_>, defaults: &Defaults, shared: &mut Shar
         .iter()
         .filter_map(|section| {
             section.require("id", "\"IIDX00001\"");
-            let id = section.parse("id", parse_target_id);
+            let id = section.parse("id", |id| {
+                let granted = section.page.granted.as_ref();
+                if granted.is_none_or(|granted| granted.may_claim(id)) {
+                    return parse_target_id(id);
+                }
+                let what = format!("the id `{}` is not granted to this file", shorten(id));
+                Err(Wrong::new(what).right("one that fits `ids` of its `[[included]]`"))
+            });
             let target = read(section, id.as_ref(), defaults, shared);
             id.map(|id| Entry { id, target })
         })
@@ -62,10 +71,11 @@ fn read(
 ) -> Option<Target> {
     let name = section.parse("name", grammar::parse_name).map(|name| name.value);
     let (dialect, translation) = dialect::read(section);
-    let allow_private_addresses = section.flag("allow_private_addresses");
+    let reach = Reach::read(section, defaults);
+    let allow_private_addresses = reach.allow_private_addresses;
     section.require("upstream", "\"https://bank.example:443\"");
-    let upstream = read_upstream(section, "upstream", allow_private_addresses);
-    let auth_upstream = read_auth_upstream(section, &dialect, allow_private_addresses);
+    let upstream = read_upstream(section, "upstream", &reach);
+    let auth_upstream = read_auth_upstream(section, &dialect, &reach);
     let base_path = section.parse("base_path", grammar::parse_base_path);
     let base_path = base_path.map_or_else(|| Arc::from(""), |path: At<Name>| path.value);
     let mut paths = read_paths(section, &base_path, dialect::default_paths(&dialect));
@@ -75,6 +85,8 @@ fn read(
     let tls = read_tls(section, defaults, &upstream);
     let headers = headers::read(section);
     let tuning = tuning::Tuning::read(section, defaults);
+    let probe = read_probe(section);
+    tuning.check_width(section, defaults, probe.as_ref());
     let status = read_status(section);
     Some(Target {
         id: id?.value.clone(),
@@ -88,6 +100,7 @@ fn read(
         paths,
         tls: shared.tls(tls),
         http: tuning.http,
+        reuse: tuning.reuse,
         headers,
         timeouts: tuning.timeouts,
         limit: tuning.limit,
@@ -95,7 +108,7 @@ fn read(
         breaker: tuning.breaker,
         retry_after_max: tuning.retry_after_max,
         resolve_every: tuning.resolve_every,
-        probe: read_probe(section),
+        probe,
         maintenance: maintenance::read(section),
         idle_connections_max: tuning.idle_connections_max,
         response_bytes_max: tuning.response_bytes_max,
@@ -104,19 +117,66 @@ fn read(
     })
 }
 
+/// Where the calls of a target may go.
+struct Reach<'d> {
+    insecure_plain_upstream: bool,
+    allow_private_addresses: bool,
+    /// The gateway's own addresses, where nobody's calls may go.
+    own: &'d [SocketAddr],
+}
+
+impl<'d> Reach<'d> {
+    fn read(section: &Reader<'_>, defaults: &'d Defaults) -> Self {
+        let granted = section.page.granted.as_ref();
+        let flag = |key, of: fn(&Granted) -> bool| {
+            let wanted = section.flag(key);
+            if wanted && !granted.is_none_or(of) {
+                let what = format!("`{key}` is not granted to this file");
+                let right = format!("`{key} = true` in an `[[included]]` of the operator's file");
+                section.page.error(section.key_span(key), Wrong::new(what).right(right));
+            }
+            wanted
+        };
+        Self {
+            insecure_plain_upstream: flag("insecure_plain_upstream", |granted| {
+                granted.insecure_plain_upstream
+            }),
+            allow_private_addresses: flag("allow_private_addresses", |granted| {
+                granted.allow_private_addresses
+            }),
+            own: &defaults.own,
+        }
+    }
+
+    fn check(&self, origin: &Origin) -> Result<(), Wrong> {
+        if origin.scheme == Scheme::Http && !self.insecure_plain_upstream {
+            return Err(Wrong::new(format!("`{origin}` is reached without TLS"))
+                .right("`https://`, or `insecure_plain_upstream = true`"));
+        }
+        if origin::is_own(origin, self.own) {
+            return Err(Wrong::new(format!("`{origin}` is the gateway itself"))
+                .right("the address of the bank"));
+        }
+        if origin::is_private(origin) && !self.allow_private_addresses {
+            return Err(Wrong::new(format!("`{origin}` is a private address"))
+                .right("`allow_private_addresses = true`, if the bank is meant to be there"));
+        }
+        Ok(())
+    }
+}
+
 /// Oxlin alone has its authorization server on another host.
-fn read_auth_upstream(section: &Reader<'_>, dialect: &Dialect, private: bool) -> Vec<Origin> {
+fn read_auth_upstream(section: &Reader<'_>, dialect: &Dialect, reach: &Reach<'_>) -> Vec<Origin> {
     if section.has("auth_upstream") && !matches!(dialect, Dialect::Oxlin(_)) {
         let what = format!("`auth_upstream` has no use: the dialect is `{}`", dialect.as_str());
         section
             .page
             .error(section.key_span("auth_upstream"), Wrong::new(what).right("take it out"));
     }
-    read_upstream(section, "auth_upstream", private)
+    read_upstream(section, "auth_upstream", reach)
 }
 
-fn read_upstream(section: &Reader<'_>, key: &'static str, private_allowed: bool) -> Vec<Origin> {
-    let plain_allowed = section.flag("insecure_plain_upstream");
+fn read_upstream(section: &Reader<'_>, key: &'static str, reach: &Reach<'_>) -> Vec<Origin> {
     let texts = section.text_or_texts(key);
     if section.has(key) && !(1..=UPSTREAMS_MAX).contains(&texts.len()) {
         let what = format!("`{key}` has {} addresses", texts.len());
@@ -124,13 +184,16 @@ fn read_upstream(section: &Reader<'_>, key: &'static str, private_allowed: bool)
         section.page.error(section.key_span(key), Wrong::new(what).right(right));
     }
     let mut upstream: Vec<Origin> = Vec::new();
-    for text in texts {
+    for text in &texts {
         if text.value.contains('@') {
             section.page.mask(text.span);
         }
+    }
+    // Each is compared with all before it: that there are too many has been said.
+    for text in texts.into_iter().take(UPSTREAMS_MAX) {
         let parsed = section.parsed(text, |text| {
             let origin = origin::parse_origin(text)?;
-            check_origin(&origin, plain_allowed, private_allowed)?;
+            reach.check(&origin)?;
             Ok(origin)
         });
         let Some(origin) = parsed.map(|origin| origin.value) else { continue };
@@ -141,18 +204,6 @@ fn read_upstream(section: &Reader<'_>, key: &'static str, private_allowed: bool)
         upstream.push(origin);
     }
     upstream
-}
-
-fn check_origin(origin: &Origin, plain_allowed: bool, private_allowed: bool) -> Result<(), Wrong> {
-    if origin.scheme == Scheme::Http && !plain_allowed {
-        return Err(Wrong::new(format!("`{origin}` is reached without TLS"))
-            .right("`https://`, or `insecure_plain_upstream = true`"));
-    }
-    if origin::is_private(origin) && !private_allowed {
-        return Err(Wrong::new(format!("`{origin}` is a private address"))
-            .right("`allow_private_addresses = true`, if the bank is meant to be there"));
-    }
-    Ok(())
 }
 
 fn read_paths(

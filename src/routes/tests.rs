@@ -3,6 +3,7 @@
 mod defaults;
 mod dialects;
 mod diff;
+mod grants;
 mod include;
 mod mistakes;
 mod providers;
@@ -27,30 +28,28 @@ insecure_header_identity = true
 contract = \"blink-fi\"
 ";
 
-/// Loads `routes.toml` of a world. Contracts have no operations, except that a document that says
-/// `broken` has two mistakes.
+/// Loads `routes.toml` of a world.
 pub(super) fn load(sources: &MemorySources) -> Result<Loaded, Report> {
-    load_with(Path::new("routes.toml"), sources, &mut |name: &str, document: &str| {
-        if document.starts_with("broken") {
-            let error = |pointer: &str, message: &str| CompileError {
-                pointer: pointer.to_owned(),
-                message: message.to_owned(),
-            };
-            return Err(vec![
-                error("/paths/~1token/post", "`oneOf` has no `discriminator`"),
-                error("", "`openapi` is missing"),
-            ]);
-        }
-        let name: Arc<str> = Arc::from(name);
-        let version = Arc::from("1");
-        Ok(Contract {
-            title: Arc::clone(&name),
-            version,
-            name,
-            operations: Vec::new(),
-            native: None,
-        })
-    })
+    load_with(Path::new("routes.toml"), sources, &mut no_operations)
+}
+
+/// Contracts have no operations, except that a document that says `broken` has two mistakes.
+pub(super) fn no_operations(name: &str, document: &str) -> Result<Contract, Vec<CompileError>> {
+    if document.starts_with("broken") {
+        let error = |pointer: &str, message: &str| CompileError {
+            pointer: pointer.to_owned(),
+            message: message.to_owned(),
+        };
+        return Err(vec![
+            error("/paths/~1token/post", "`oneOf` has no `discriminator`"),
+            error("", "`openapi` is missing"),
+        ]);
+    }
+    let name: Arc<str> = Arc::from(name);
+    let version = Arc::from("1");
+    let title = Arc::clone(&name);
+    let (operations, notes) = (Vec::new(), Vec::new());
+    Ok(Contract { title, version, name, operations, native: None, notes })
 }
 
 /// Loads a text as the operator's file.

@@ -5,7 +5,7 @@ use corgate::sim::client::Client;
 
 use crate::ask::{Ask, BASE, Http};
 use crate::wire::Wire;
-use crate::world::{World, until, wait};
+use crate::world::{World, wait};
 
 #[test]
 fn a_body_that_nobody_wanted_is_never_a_request() {
@@ -97,23 +97,4 @@ fn garbage_on_the_tls_port_ends_its_connection() {
     }
     world.counts("corgate_handshakes_failed_total", 4);
     world.call(Http::One, Ask::token()).good();
-}
-
-#[test]
-fn who_ends_its_sending_side_has_left() {
-    let world = World::new();
-    let mut wire = world.wire();
-    wire.send(Ask::magic("sim-delay-300").bytes());
-    until("the bank hears of it", || (world.bank.requests().len() == 1).then_some(()));
-    wire.finish();
-    wire.is_closed();
-    // What the bank has begun is finished, and recorded.
-    let line = world.line(|line| line["client_gone"] == true);
-    assert_eq!(line["provider_status"], 200);
-    // Where it is known before anything is sent, nothing is.
-    let mut wire = world.wire();
-    wire.send(&Ask::token().bytes()[..20]);
-    wire.finish();
-    wire.is_closed();
-    world.bank_heard(1);
 }

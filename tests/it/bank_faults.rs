@@ -75,7 +75,7 @@ faults! {
     row_4_6_a_redirect_over_http_2: patient "2" "sim-redirect"
         => 502 response_malformed INVALID;
     row_4_6_an_answer_with_a_huge_head_over_http_2: patient "2" "sim-huge-head"
-        => 502 connection_lost UNREACHED;
+        => 502 response_malformed INVALID;
     row_4_6_an_answer_with_a_huge_body_over_http_2: patient "2" "sim-huge-body"
         => 502 response_too_large INVALID;
     row_4_6_no_answer_ever_over_http_2: hasty "2" "sim-hang"

@@ -99,6 +99,24 @@ refused! { in World::new();
         => 400 invalid_request parameter_missing "token is required";
     row_4_5_an_empty_validation_lacks_the_username: Ask::username().body("")
         => 400 invalid_request parameter_missing "username is required";
+    row_4_4_33_a_client_secret_beside_the_certificate: Ask::token().again("client_secret", "secret")
+        => 400 invalid_request second_credential
+        "client_secret is not allowed beside other credentials";
+    row_4_4_33_an_assertion_beside_the_certificate:
+        Ask::revoke().again("client_assertion", "secret.assertion")
+        => 400 invalid_request second_credential
+        "client_assertion is not allowed beside other credentials";
+    row_4_4_33_the_type_of_an_assertion_alone:
+        Ask::refresh().again("client_assertion_type", "urn:secret")
+        => 400 invalid_request second_credential
+        "client_assertion is not allowed beside other credentials";
+    row_4_4_33_a_token_in_the_form_beside_the_bearer:
+        Ask::username().again("access_token", "another-token")
+        => 400 invalid_request second_credential
+        "access_token is not allowed beside other credentials";
+    row_4_4_08_another_clients_id_in_a_username_call:
+        Ask::username().again("client_id", "CIDX0000000002")
+        => 401 invalid_client form_client_mismatch "client authentication failed";
     row_4_5_json_under_a_forms_name: Ask::token().body(r#"{"grant_type":"refresh_token"}"#)
         => 400 invalid_request parameter_missing "grant_type is required";
 }
@@ -126,6 +144,9 @@ over_both! {
             Ask::revoke().param("token_type_hint", "refresh_token"),
             Ask::token().param("redirect_uri", "app:/cb"),
             Ask::token().without_param("redirect_uri"),
+            Ask::username().again("client_id", crate::ask::CLIENT),
+            Ask::token().again("client_secret", ""),
+            Ask::token().again("state", "a;b"),
             many_parameters(64),
         ] {
             client.call(ask).good();
@@ -149,6 +170,28 @@ over_both! {
         assert_eq!(received[0].body, body.as_bytes());
         let length = received[0].header("Content-Length").map(ToOwned::to_owned);
         assert_eq!(length, Some(body.len().to_string()));
+    }
+
+    // A server that splits at `;`, too, would read another client's id behind it.
+    fn a_form_that_two_servers_read_in_two_ways_is_written_anew(http) {
+        let world = World::new();
+        let mut client = world.client(http, 1);
+        for (more, written) in [
+            (";client_id=CIDX0000000002", "%3Bclient_id%3DCIDX0000000002"),
+            ("&amp;client_id=CIDX0000000002", "&amp%3Bclient_id=CIDX0000000002"),
+            ("&state=a%20b\r\nc;d", "&state=a+b%0D%0Ac%3Bd"),
+        ] {
+            let ask = Ask::token().again("state-0", "x");
+            let written = [&ask.body[..], written.as_bytes()].concat();
+            client.call(ask.and_body(more)).good();
+            let received = world.bank.requests().pop().unwrap();
+            assert_eq!(String::from_utf8_lossy(&received.body), String::from_utf8_lossy(&written));
+            let length = received.header("Content-Length").map(ToOwned::to_owned);
+            assert_eq!(length, Some(written.len().to_string()));
+        }
+        let spoiled = Ask::username().and_body(";client_id=CIDX0000000002");
+        client.call(spoiled).good();
+        assert!(!world.bank.requests().pop().unwrap().body.contains(&b';'));
     }
 
     fn a_parameter_of_another_grant_is_passed_on(http) {

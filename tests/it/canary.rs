@@ -1,6 +1,6 @@
 //! `routes.toml` alone decides who is dialled: nothing that a client sends does.
 
-use crate::ask::{Ask, BASE};
+use crate::ask::{Ask, BASE, Http};
 use crate::world::{Setup, bank, closed_port};
 
 over_both! {
@@ -31,7 +31,6 @@ over_both! {
             Ask::token().query(&format!("target=https://{place}")),
             Ask::token().with("X-Forwarded-Host", &place),
             Ask::token().with("Forwarded", format!("host=\"{place}\"")),
-            Ask::token().with("Host", &place),
             Ask::token().with("X-Original-URL", format!("https://{place}/")),
             Ask::token().with("X-Rewrite-URL", "/admin"),
             Ask::token().again("resource", &format!("https://{place}/")),
@@ -39,6 +38,12 @@ over_both! {
         ] {
             client.call(ask).good();
         }
+        // Over HTTP/2 it has to be the `:authority`'s own.
+        let named = client.call(Ask::token().with("Host", &place));
+        match http {
+            Http::One => named.good(),
+            Http::Two => named.platform(400).logged("http_malformed"),
+        };
         for path in ["/metrics", "/livez", "/banks", &format!("{BASE}/banks"), "/__sim/requests"] {
             client.call(Ask::token().target(path)).platform(404);
             client.call(Ask::token().method("GET").target(path)).platform(404);

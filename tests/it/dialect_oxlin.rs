@@ -84,6 +84,7 @@ over_both! {
             "token_type": "bearer",
             "expires_in": 3600,
             "refresh_token": json["refresh_token"],
+            "id_token": "simulated.id.token",
         }));
         let second = json["refresh_token"].as_str().unwrap();
         assert_ne!(second, first);
@@ -180,9 +181,10 @@ fn concurrent_refreshes_of_one_token_are_one() {
     let slow = |config| OxlinConfig { token_wait: Duration::from_millis(300), ..config };
     let scene = Scene::with(slow, CLIENT_SECRET, "");
     let refresh = scene.oxlin.add_user("anna").refresh;
+    let one = Ask::refresh().param("refresh_token", &refresh).bank(BANK);
     let calls: Vec<_> = (0..20)
         .map(|_| {
-            let ask = Ask::refresh().param("refresh_token", &refresh).bank(BANK);
+            let ask = one.clone().set("X-Correlation-ID", unique("id"));
             scene.world.client(Http::One, 1).call_meanwhile(ask)
         })
         .collect();

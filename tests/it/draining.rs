@@ -129,7 +129,8 @@ fn a_reload_is_still_taken_up_until_the_delay_is_over() {
     let end = world.stop_meanwhile();
     until("it is unready", || (ready() == Some(503)).then_some(()));
     world.rewrite("[[target]]", "[[target]]\nstatus = \"suspended\"");
-    assert_eq!(ask(http::Request::post("/reload").body(bytes::Bytes::new()).unwrap()), Some(200));
+    let reload = http::Request::post("/reload").header("X-Corgate-Admin", "1");
+    assert_eq!(ask(reload.body(bytes::Bytes::new()).unwrap()), Some(200));
     late.call(Ask::token()).platform(403).logged("target_suspended");
     drop(late);
     end.join().unwrap();

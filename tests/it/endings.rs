@@ -186,9 +186,18 @@ fn a_look_up_that_hangs_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_connection_that_panics_is_not_waited_for() {
+fn a_call_that_panics_is_answered_and_its_connection_not_waited_for() {
     let mut world = named(Arc::new(Broken), "drain_timeout = \"15s\"");
-    assert!(world.client(Http::One, 1).try_call(Ask::token()).is_err());
+    for http in [Http::One, Http::Two] {
+        let mut client = world.client(http, 1);
+        for _ in 0..2 {
+            let answer = client.call(Ask::token());
+            answer.refused(500, "server_error", "internal error").logged("internal");
+        }
+    }
+    let line = world.line(|line| line["fault"] == "internal");
+    assert_eq!(line.get("client_gone"), None);
+    assert_eq!(line["detail"], "panic");
     world.counts("corgate_worker_connections{worker=\"0\"}", 0);
     let started = now();
     world.stop();

@@ -168,6 +168,11 @@ impl Frames {
         }
     }
 
+    /// Ends the sending side: TLS says so, and the socket.
+    pub(crate) fn finish(&mut self) {
+        self.wire.finish();
+    }
+
     /// Nothing more is said on it, and the gateway has closed it.
     pub(crate) fn ends(mut self) -> Option<Vec<u8>> {
         let mut farewell = None;
@@ -204,6 +209,12 @@ impl Frames {
 
     /// Writes a request with its body.
     pub(crate) fn ask(&mut self, stream: u32, ask: &Ask) {
+        self.open_call(stream, ask);
+        self.send(0, 1, stream, &ask.body);
+    }
+
+    /// Writes the head of a request whose body is to come.
+    pub(crate) fn open_call(&mut self, stream: u32, ask: &Ask) {
         let own = ["POST", "https", "localhost", &ask.target];
         let pseudo = [":method", ":scheme", ":authority", ":path"].into_iter().zip(own);
         let mut block = Vec::new();
@@ -217,7 +228,6 @@ impl Frames {
             }
         }
         self.send(HEADERS, 4, stream, &block);
-        self.send(0, 1, stream, &ask.body);
     }
 
     /// The next frame of one of these kinds; `None` at the connection's end.

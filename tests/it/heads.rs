@@ -128,6 +128,26 @@ refused! { in World::new();
     row_4_4_23_two_content_types:
         Ask::token().with("Content-Type", "application/x-www-form-urlencoded")
         => 400 invalid_request header_malformed "Content-Type is malformed";
+    row_4_4_31_an_unknown_psu_field_beyond_ascii: Ask::token().with("X-PSU-Name", "M\u{fc}ller")
+        => 400 invalid_request header_malformed
+        "an X-PSU header must be one value of at most 1024 ASCII characters";
+    row_4_4_31_an_unknown_psu_field_in_latin_1: Ask::token().with("X-PSU-Name", b"M\xfcller")
+        => 400 invalid_request header_malformed
+        "an X-PSU header must be one value of at most 1024 ASCII characters";
+    row_4_4_31_an_unknown_psu_field_twice:
+        Ask::token().with("X-PSU-Geo-Location", "GEO:1").with("X-PSU-Geo-Location", "GEO:1")
+        => 400 invalid_request header_malformed
+        "an X-PSU header must be one value of at most 1024 ASCII characters";
+    row_4_4_31_an_unknown_psu_field_of_1025_characters:
+        Ask::token().with("X-PSU-Anything", "p".repeat(1025))
+        => 400 invalid_request header_malformed
+        "an X-PSU header must be one value of at most 1024 ASCII characters";
+    row_4_4_32_a_dpop_proof_with_a_token_call: Ask::token().with("DPoP", "e.y.J")
+        => 400 invalid_request dpop_refused
+        "DPoP is not supported here, send the request without a proof";
+    row_4_4_32_a_dpop_proof_with_a_username_call: Ask::username().with("dpop", "")
+        => 400 invalid_request dpop_refused
+        "DPoP is not supported here, send the request without a proof";
     an_expectation_that_nobody_knows: Ask::token().with("Expect", "200-ok")
         => 417 invalid_request expectation_refused "expectation not supported";
     a_field_name_with_an_underscore: Ask::token().with("X_CorAPI_Client_ID", "CIDX0000000002")
@@ -197,6 +217,7 @@ over_both! {
             Ask::token().with("X-PSU-IP-Address", "192.0.2.1"),
             Ask::token().with("X-PSU-User-Agent", "u".repeat(1024)),
             Ask::token().with("X-PSU-User-Agent", "Möwe"),
+            Ask::token().with("X-PSU-Anything", "p".repeat(1024)),
             Ask::token().with("Accept", "application/json"),
             Ask::token().with("Accept", "text/html, application/*;q=0.1"),
             Ask::token().with("Accept", "*/*"),
@@ -209,6 +230,6 @@ over_both! {
         ] {
             client.call(ask).good();
         }
-        world.bank_heard(18);
+        world.bank_heard(19);
     }
 }

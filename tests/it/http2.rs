@@ -168,7 +168,12 @@ fn fields_that_would_frame_an_http_1_message_end_the_stream() {
 fn a_host_that_differs_from_the_authority_does_not_reach_the_bank() {
     let world = World::new();
     let mut client = world.client(Http::Two, 1);
-    client.call(Ask::token().with("Host", "elsewhere.example")).good();
+    client
+        .call(Ask::token().with("Host", "elsewhere.example"))
+        .refused(400, "invalid_request", "malformed HTTP request")
+        .logged("http_malformed");
+    world.bank_heard(0);
+    client.call(Ask::token()).good();
     let bank = format!("127.0.0.1:{}", world.bank.address().port());
     assert_eq!(world.bank.requests()[0].header_all("Host"), [bank]);
 }

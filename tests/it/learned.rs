@@ -75,5 +75,8 @@ fn a_native_systems_retry_after_is_kept_too() {
     stage.say(said(200, "{}"));
     let answer = stage.refuses(&ask(), 503, "provider_busy");
     assert!((25..=30).contains(&answer.seconds("retry-after")));
-    assert!(waits(&stage.world, SYSTEM).as_u64().is_some());
+    // It is this client's wait, and not the system's.
+    assert!(waits(&stage.world, SYSTEM).is_null());
+    let (_, page) = stage.world.page_of(&format!("/banks/{SYSTEM}"));
+    assert_eq!(page["clients_waiting"], 1);
 }

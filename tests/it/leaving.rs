@@ -23,20 +23,6 @@ over_both! {
         world.bank_heard(2);
     }
 
-    fn row_4_6_a_client_that_leaves_before_anything_was_sent(http) {
-        let stub = Stub::start(b"");
-        let upstream = format!("\"https://127.0.0.1:{}\"", stub.port());
-        let world = Setup::new().upstream(&upstream).start();
-        world.client(http, 1).call_and_leave(Ask::token(), Duration::from_millis(150));
-        let line = world.line(|line| line["client_gone"] == true);
-        assert_eq!(line["status"], 499);
-        assert_eq!(line.get("provider_status"), None);
-        until("the place is free", || {
-            let (_, text) = world.admin("/banks/IIDX00001");
-            text.contains("\"in_flight\":0").then_some(())
-        });
-    }
-
     fn the_place_of_a_call_that_goes_on_stays_taken(http) {
         let world = Setup::new().target("concurrency = 1").start();
         let ask = Ask::magic("sim-delay-1500");
@@ -47,6 +33,21 @@ over_both! {
         world.call(http, Ask::token()).good();
         world.bank_heard(2);
     }
+}
+
+#[test]
+fn row_4_6_a_stream_that_is_reset_before_anything_was_sent() {
+    let stub = Stub::start(b"");
+    let upstream = format!("\"https://127.0.0.1:{}\"", stub.port());
+    let world = Setup::new().upstream(&upstream).start();
+    world.client(Http::Two, 1).call_and_leave(Ask::token(), Duration::from_millis(150));
+    let line = world.line(|line| line["client_gone"] == true);
+    assert_eq!(line["status"], 499);
+    assert_eq!(line.get("provider_status"), None);
+    until("the place is free", || {
+        let (_, text) = world.admin("/banks/IIDX00001");
+        text.contains("\"in_flight\":0").then_some(())
+    });
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Limits on connections, all together and from one address.
+//! Limits on connections, all together and from one address, while all of them are in use. Who is
+//! idle makes room: see `room`.
 
 use crate::ask::{Ask, Http};
 use crate::wire::Wire;
@@ -8,14 +9,15 @@ use crate::world::{Setup, World, until};
 fn third_is_turned_away(world: &World) {
     let mut kept: Vec<Wire> = (0..2).map(|_| world.wire()).collect();
     for wire in &mut kept {
-        wire.send(Ask::token().bytes());
-        wire.answer().good();
+        wire.send(Ask::magic("sim-delay-3000").bytes());
     }
+    until("both at the bank", || (world.bank.requests().len() == 2).then_some(()));
     assert!(world.client(Http::One, 1).try_call(Ask::token()).is_err());
     assert!(world.client(Http::Two, 1).try_call(Ask::token()).is_err());
     world.counts("corgate_connections_refused_total", 2);
     world.counts("corgate_connections_open", 2);
     for wire in &mut kept {
+        wire.answer().good();
         wire.send(Ask::token().bytes());
         wire.answer().good();
     }
@@ -44,15 +46,4 @@ fn one_connection_carries_many_calls() {
         }
     }
     world.counts("corgate_connections_total", 2);
-}
-
-#[test]
-fn handshakes_under_way_are_limited() {
-    let world = Setup::new().limits("handshakes_max = 1\nhandshake_timeout = \"1s\"").start();
-    let plain = corgate::sim::client::Client::plain(world.address(0));
-    let _stuck = crate::world::wait(plain.raw()).unwrap();
-    world.counts("corgate_connections_total", 1);
-    assert!(world.client(Http::One, 1).try_call(Ask::token()).is_err());
-    // When it was cut, its place is free.
-    until("a free place", || world.client(Http::One, 1).try_call(Ask::token()).ok()).good();
 }

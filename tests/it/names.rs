@@ -10,7 +10,7 @@ use corgate::edge::names::{LookUp, Names};
 use corgate::sim::bank::{Bank, BankConfig};
 use corgate::sim::server::Listening;
 
-use crate::ask::{Ask, Http};
+use crate::ask::{Ask, BANK, Http};
 use crate::world::{Setup, World, bank_with, listening, until};
 
 /// Name servers that say what a test tells them.
@@ -24,6 +24,8 @@ struct Said {
 enum Saying {
     Addresses(Vec<IpAddr>),
     Failure,
+    /// The hub itself has no descriptor left to ask with.
+    NoDescriptor,
     Silence,
 }
 
@@ -35,6 +37,7 @@ impl Names for Said {
             match now {
                 Saying::Addresses(addresses) => Ok(addresses),
                 Saying::Failure => Err(io::Error::other("SERVFAIL")),
+                Saying::NoDescriptor => Err(io::Error::from_raw_os_error(libc::EMFILE)),
                 Saying::Silence => pending().await,
             }
         })
@@ -108,6 +111,25 @@ over_both! {
         }
     }
 
+    fn a_look_up_that_the_hub_has_no_room_for_is_no_fault_of_the_banks(http) {
+        let names = Said::new(&[]);
+        names.say(Saying::NoDescriptor);
+        let world = named(bank_with(listening()), &names, "breaker = { failures = 1 }");
+        world
+            .call(http, Ask::token())
+            .refused(503, "temporarily_unavailable", "target is temporarily unavailable")
+            .says("retry-after", "1")
+            .says("proxy-status", "corgate; error=proxy_internal_error")
+            .logged("local_failure");
+        names.say(Said::addresses(&["127.0.0.1"]));
+        until("the next look-up", || {
+            (world.call(http, Ask::token()).status == 200).then_some(())
+        });
+        let target = |what: &str| format!("corgate_target_{what}{{target=\"{BANK}\"}}");
+        assert_eq!(world.metric(&target("provider_errors_total")), 0);
+        assert!(world.metric(&target("platform_errors_total")) >= 1);
+    }
+
     fn a_name_that_never_resolves_is_a_fault_of_its_bank_alone(http) {
         let names = Said::new(&[]);
         let world = named(bank_with(listening()), &names, "");
@@ -157,7 +179,7 @@ fn an_address_of_this_host_is_not_believed_of_a_name_and_nothing_is_sent() {
         .upstream(&upstream)
         .names(names)
         .edit(|table| {
-            let id = corgate::ids::TargetId::parse(crate::ask::BANK).unwrap();
+            let id = corgate::ids::TargetId::parse(BANK).unwrap();
             let target = table.targets.get_mut(&id).unwrap();
             Arc::get_mut(target).unwrap().allow_private_addresses = false;
         })

@@ -52,14 +52,26 @@ impl Stage {
 
     /// The contract with these lines of its mount, of the client and of the target.
     pub(crate) fn with(contract: &str, mount: &str, client: &str, target: &str) -> Self {
+        Self::on(Setup::new(), contract, mount, client, target)
+    }
+
+    fn on(setup: Setup, contract: &str, mount: &str, client: &str, target: &str) -> Self {
         let script = Arc::new(Script(Mutex::new(said(200, "{}"))));
         let server = Server::start(listening(), Arc::clone(&script) as Arc<dyn Party>).unwrap();
         let api =
             format!("\n[[api]]\ncontract = \"{contract}\"\nbase_path = \"{MOUNT}\"\n{mount}\n");
         let target = format!("base_path = \"{UPSTREAM_BASE}\"\n{target}");
-        let setup = Setup::new().client(client).more(&api);
+        let setup = setup.client(client).more(&api);
         let world = setup.target_at(SYSTEM, server.address().port(), &target).start();
         Self { world, server, script }
+    }
+
+    /// A document of the test's own, all of whose calls go to one target.
+    pub(crate) fn of_document(document: &str) -> Self {
+        let mount = format!("target = \"{SYSTEM}\"");
+        let setup = Setup::new().file("own.yaml", document);
+        let client = "targets = [\"*\"]\nnative_client_ids = [\"client-as-the-system-has-it\"]";
+        Self::on(setup, "own.yaml", &mount, client, "")
     }
 
     /// What the system says from now on.

@@ -94,7 +94,7 @@ over_both! {
             bank_file(id, bank.address().port(), lines)
         };
         let world = Setup::new()
-            .top("include = [\"banks/*.toml\"]")
+            .top("include = [\"banks/*.toml\"]\n[[included]]\nallow_private_addresses = true")
             .file("banks/one.toml", &file(&one, "ONE", ""))
             .file("banks/two.toml", &file(&two, "TWO", ""))
             .start();
@@ -279,7 +279,7 @@ fn a_changed_file_is_taken_up_by_itself() {
     let other = bank();
     let world = Setup::new()
         .gateway("watch = \"100ms\"")
-        .top("include = [\"banks/*.toml\"]")
+        .top("include = [\"banks/*.toml\"]\n[[included]]\nallow_private_addresses = true")
         .file("banks/one.toml", "")
         .start();
     let load = Load::start(&world, 1);

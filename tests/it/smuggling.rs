@@ -108,7 +108,7 @@ shapes! { malformed;
     a_tab_in_the_request_line: request_line(&format!("POST\t{BASE}/oauth/token HTTP/1.1"));
     no_version: request_line(&format!("POST {BASE}/oauth/token"));
     a_version_in_small_letters: request_line(&format!("POST {BASE}/oauth/token http/1.1"));
-    an_empty_line_first: [b"\r\n".to_vec(), Ask::token().bytes()].concat();
+    five_empty_lines_first: [b"\r\n".repeat(5), Ask::token().bytes()].concat();
     a_space_before_the_method: request_line(&format!(" POST {BASE}/oauth/token HTTP/1.1"));
     a_target_beyond_ascii: request_line("POST /öauth HTTP/1.1");
     garbage: b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n";

@@ -102,14 +102,23 @@ over_both! {
         world.call(http, Ask::token()).good();
     }
 
-    fn a_call_that_the_bank_does_not_have_is_a_gap_in_the_table(http) {
-        let world = Setup::new().target("paths = { username = false }").start();
+    fn a_call_that_the_bank_does_not_have_is_none_that_its_language_has(http) {
+        let world = Setup::new().target("paths = { username = false, revoke = false }").start();
         world
             .call(http, Ask::username())
-            .refused(500, "server_error", "internal error")
-            .says("proxy-status", "corgate; error=proxy_configuration_error")
-            .logged("path_unconfigured");
+            .refused(404, "invalid_request", "target has no username validation")
+            .logged("username_not_spoken");
+        world
+            .call(http, Ask::revoke())
+            .refused(400, "unsupported_token_type", "target cannot revoke tokens")
+            .logged("revoke_not_spoken");
         world.call(http, Ask::token()).good();
         world.bank_heard(1);
+        let world = Setup::new().target("paths = { token = false }").start();
+        world
+            .call(http, Ask::token())
+            .refused(400, "unsupported_grant_type", "target issues no tokens")
+            .logged("grant_not_spoken");
+        world.bank_heard(0);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::ask::{Ask, Http};
-use crate::world::{Program, Setup, until};
+use crate::world::{Program, Setup, tell, until};
 
 const RUN_DIR: &str = "run_dir = \"run\"\n";
 
@@ -233,6 +233,26 @@ fn a_process_told_to_stop_while_its_successor_starts_drains_as_ever() {
     until("it is unready", || (program.admin("/readyz").unwrap().0 == 503).then_some(()));
     client.call(Ask::token()).good();
     program.ended();
+}
+
+#[test]
+fn a_process_told_to_stop_leaves_no_successor_behind_that_it_has_started() {
+    let mut program = setup().launch();
+    let first = program.serving();
+    // Whoever its successor asks does not answer: it hangs in its start.
+    let path = program.path("run/upgrade.sock");
+    fs::remove_file(&path).unwrap();
+    let silent = Socket::new(Domain::UNIX, Type::from(5), None).unwrap();
+    silent.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    silent.listen(1).unwrap();
+    program.signal("USR2");
+    let started = until("a successor", || program.said("a new process starts").pop());
+    let (_line, _) = silent.accept().unwrap();
+    let successor = u32::try_from(started["fields"]["process"].as_u64().unwrap()).unwrap();
+    assert!(program.is_alive(successor));
+    assert!(tell(first, "TERM"));
+    until("the end of the first", || (!program.is_alive(first)).then_some(()));
+    assert!(!program.is_alive(successor), "nobody looks after it");
 }
 
 #[test]

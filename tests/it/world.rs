@@ -179,7 +179,8 @@ impl World {
 
     /// Asks the admin listener for a reload.
     pub(crate) fn reload(&self) -> (u16, Value) {
-        self.ask_admin(Request::post("/reload").body(Bytes::new()).unwrap())
+        let request = Request::post("/reload").header("X-Corgate-Admin", "1");
+        self.ask_admin(request.body(Bytes::new()).unwrap())
     }
 
     /// Asks it for a page of JSON.

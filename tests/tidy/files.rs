@@ -18,6 +18,19 @@ const EMPTY_NAMES: [&str; 11] = [
     "common", "error", "errors", "helper", "helpers", "misc", "mod", "prelude", "types", "util",
     "utils",
 ];
+/// What moments are called.
+const MOMENTS: [&str; 10] = [
+    "now()",
+    "now",
+    "started",
+    "since",
+    "opened",
+    "asked_at",
+    "failed_at",
+    "said_at",
+    "begun",
+    "deadline()",
+];
 /// How many lines an expectation and its reason may take before the word that it allows.
 const EXPECTATION_LINES: usize = 6;
 
@@ -95,6 +108,45 @@ fn no_name_says_nothing() {
         }
     }
     none(&broken, "a module is `name.rs` beside `name/`, and its name says what it decides");
+}
+
+#[test]
+fn no_moment_is_added_to_without_a_bound() {
+    let mut broken = Vec::new();
+    for source in sources(&["src"]) {
+        if source.is_test() || source.path.starts_with("src/sim/") {
+            continue;
+        }
+        // A moment of a test is the test's own.
+        let code = source.code();
+        let code = code.split("mod tests {").next().unwrap_or_default();
+        for (at, line) in code.lines().enumerate() {
+            if MOMENTS.iter().any(|moment| adds_to(line, moment)) {
+                broken.push(format!("{}:{}", source.path, at + 1));
+            }
+        }
+    }
+    none(&broken, "`Instant + Duration` panics on a large number: `deadline::later` does not");
+}
+
+/// Whether something that is no constant is added to a moment of this name.
+fn adds_to(line: &str, moment: &str) -> bool {
+    line.match_indices(&format!("{moment} + ")).any(|(at, found)| {
+        let before = line[..at].chars().next_back();
+        let is_part = before.is_some_and(|char| char.is_alphanumeric() || char == '_');
+        let added = line[at + found.len()..].chars().next();
+        let is_constant =
+            added.is_some_and(|char| char.is_ascii_uppercase() || char.is_ascii_digit());
+        !is_part && !is_constant
+    })
+}
+
+#[test]
+fn what_is_added_to_a_moment_is_seen() {
+    assert!(adds_to("let end = Instant::now() + life;", "now()"));
+    assert!(adds_to("until: now + self.rule.open_for", "now"));
+    assert!(!adds_to("let end = now() + CLOSING;", "now()"));
+    assert!(!adds_to("let at = known + life", "now"));
 }
 
 #[test]

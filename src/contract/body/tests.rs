@@ -49,7 +49,7 @@ fn good_bodies_pass_and_their_values_come_out_decoded() {
     for (call, parameter) in [
         (Call::Token, Some("client_id")),
         (Call::Revoke, Some("client_id")),
-        (Call::Username, None),
+        (Call::Username, Some("client_id")),
     ] {
         let name = rules(contract, call).client_id_parameter();
         assert_eq!(name.map(|name| &**name), parameter);

@@ -6,6 +6,7 @@ use http::HeaderName;
 
 use super::node::{Compiler, Fields, Node};
 use super::text::{read_refusal, read_text};
+use crate::contract::asserted::is_hubs;
 use crate::contract::head::HeaderRule;
 use crate::fault::Name;
 
@@ -95,7 +96,8 @@ pub(super) fn read_header<'d>(compiler: &mut Compiler<'d>, node: &Node<'d>) -> O
     let schema = compiler.required(&fields, "schema")?;
     let (text, _) = read_text(compiler, &schema, &[])?;
     let refusal = own.unwrap_or_else(|| format!("{name} is malformed").into());
-    let rule = HeaderRule { name, header, required, text, refusal };
+    let is_hubs = is_hubs(&header);
+    let rule = HeaderRule { name, header, required, text, refusal, is_hubs };
     Some(Header { role, rule, pointer: node.pointer })
 }
 

@@ -11,8 +11,9 @@ use super::header::{Header, HeaderRole, read_header};
 use super::node::{Compiler, Fields, Node};
 use super::operation::{OPERATION_DOCUMENTATION, build_head, read_responses};
 use super::security;
-use super::shape::{read_names, read_rule};
+use super::shape::{read_names, read_role, read_rule};
 use super::text::{read_refusal, read_text};
+use crate::contract::asserted::{X_CORAPI_CLIENT_ID, X_CORAPI_TARGET_ID, X_CORRELATION_ID};
 use crate::contract::body::{BodyRules, is_sentence};
 use crate::contract::media::{self, MediaRules};
 use crate::contract::native::{
@@ -121,7 +122,11 @@ pub(super) fn read_operation<'d>(
         security.bearer,
         MediaRules { offered, taken: "".into() },
     );
+    let query = parameters.query;
+    let claims = query.as_ref().is_some_and(Rule::claims_client);
+    let claims = claims || body.iter().flat_map(|body| &body.kinds).any(|k| k.rule.claims_client());
     let rules = NativeRules {
+        claims_client: claims,
         style: read_style(compiler, &fields, style),
         reports_all,
         redirects_errors: compiler.flag(&fields, "x-corgate-redirect-errors"),
@@ -129,7 +134,7 @@ pub(super) fn read_operation<'d>(
         answer_fields: check_answer_fields(compiler, &answer_fields),
         template,
         security,
-        query: parameters.query,
+        query,
         body,
     };
     Some(Operation {
@@ -220,16 +225,22 @@ fn read_parameters<'d>(
         match place {
             Some("header") => {
                 if let Some(header) = read_header(compiler, &node) {
-                    if matches!(header.role, Some(HeaderRole::Client | HeaderRole::Target)) {
+                    if header.role == Some(HeaderRole::Target) {
                         compiler.error(&node.pointer, "routes.toml says how a target is found");
                     }
-                    read.headers.push(header);
+                    read.headers.push(assert_header(compiler, header));
                 }
             }
             Some("path") => read.path.extend(read_path_parameter(compiler, &node)),
             Some("query") => members.extend(read_query_parameter(compiler, &node)),
             _ => compiler.error(&node.pointer, "not supported yet: only header, path and query"),
         }
+    }
+    // Where another field has the correlation id, the hub's own name for it has no place.
+    let correlates = |header: &Header| header.role == Some(HeaderRole::Correlation);
+    if read.headers.iter().filter(|header| correlates(header)).count() > 1 {
+        let mut hubs = read.headers.iter_mut().filter(|header| header.rule.is_hubs);
+        hubs.find(|header| correlates(header)).into_iter().for_each(|header| header.role = None);
     }
     if !members.is_empty() {
         let rule = ObjectRule { members, ..ObjectRule::default() };
@@ -239,9 +250,27 @@ fn read_parameters<'d>(
             shape,
             refusal: "query is malformed".into(),
             error: None,
+            is_client_id: false,
         });
     }
     read
+}
+
+/// A header that the hub asserts has its role by its name, whatever the document says of it.
+fn assert_header(compiler: &mut Compiler<'_>, header: Header) -> Header {
+    if !header.rule.is_hubs {
+        return header;
+    }
+    let by_name = match &header.rule.header {
+        name if *name == X_CORAPI_CLIENT_ID => Some(HeaderRole::Client),
+        name if *name == X_CORAPI_TARGET_ID => Some(HeaderRole::Target),
+        name if *name == X_CORRELATION_ID => Some(HeaderRole::Correlation),
+        _ => None,
+    };
+    let does = if by_name.is_some() { "writes this field itself" } else { "sends no such field" };
+    let message = format!("the hub {does}; what a client puts there goes to nobody");
+    compiler.note(&header.pointer, message);
+    Header { role: by_name, ..header }
 }
 
 const PARAMETER_DOCUMENTATION: [&str; 4] = ["description", "deprecated", "example", "examples"];
@@ -267,12 +296,13 @@ fn read_query_parameter<'d>(
     compiler: &mut Compiler<'d>,
     node: &Node<'d>,
 ) -> Option<(crate::fault::Name, Rule, bool)> {
-    let known = ["name", "in", "required", "schema"];
+    let known = ["name", "in", "required", "schema", "x-corgate-role"];
     let fields = compiler.fields(node, &known, &PARAMETER_DOCUMENTATION)?;
     let name = compiler.required_text(&fields, "name")?;
     let required = compiler.flag(&fields, "required");
     let schema = compiler.required(&fields, "schema")?;
-    let rule = read_rule(compiler, &schema, name)?;
+    let mut rule = read_rule(compiler, &schema, name)?;
+    rule.is_client_id |= read_role(compiler, &fields);
     if !matches!(rule.shape, Shape::Text(_)) {
         compiler.error(&schema.pointer, "not supported yet: only `string`; a query is text");
     }

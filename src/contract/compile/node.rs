@@ -15,6 +15,7 @@ pub(super) const ERRORS_MAX: usize = 100;
 pub(super) struct Compiler<'d> {
     root: &'d Value,
     errors: Vec<CompileError>,
+    notes: Vec<CompileError>,
     objects: usize,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct Fields<'d> {
 
 impl<'d> Compiler<'d> {
     pub(super) fn new(root: &'d Value) -> Self {
-        Self { root, errors: Vec::new(), objects: 0 }
+        Self { root, errors: Vec::new(), notes: Vec::new(), objects: 0 }
     }
 
     /// The whole document.
@@ -51,6 +52,19 @@ impl<'d> Compiler<'d> {
         if self.errors.len() < ERRORS_MAX && !self.errors.contains(&error) {
             self.errors.push(error);
         }
+    }
+
+    /// Notes what is no error, and is done otherwise than a reader of the document would think.
+    pub(super) fn note(&mut self, pointer: &str, message: impl Into<String>) {
+        let note = CompileError { pointer: pointer.to_owned(), message: message.into() };
+        if self.notes.len() < ERRORS_MAX && !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// The notes so far.
+    pub(super) fn take_notes(&mut self) -> Vec<CompileError> {
+        std::mem::take(&mut self.notes)
     }
 
     pub(super) fn is_clean(&self) -> bool {

@@ -16,7 +16,7 @@ const MEMBERS_MAX: usize = 128;
 /// Most items of a list that says nothing of it.
 const ITEMS_MAX: usize = 4096;
 
-const EXTENSIONS: [&str; 2] = ["x-corgate-refusal", "x-corgate-error"];
+const EXTENSIONS: [&str; 3] = ["x-corgate-refusal", "x-corgate-error", "x-corgate-role"];
 
 const ERRORS: [(&str, ValueError); 4] = [
     ("unsupported_grant_type", ValueError::Grant),
@@ -61,7 +61,17 @@ pub(super) fn read_rule<'d>(
     };
     let refusal = read_refusal(compiler, &fields).unwrap_or_else(|| refusal_of(shown, &shape));
     let error = fields.get("x-corgate-error").and_then(|node| compiler.one_of(&node, ERRORS));
-    Some(Rule { name: name.into(), shape, refusal, error })
+    let is_client_id = read_role(compiler, &fields);
+    if is_client_id && !matches!(shape, Shape::Text(_)) {
+        compiler.error(&fields.pointer_of("x-corgate-role"), "only a text can be a client's id");
+    }
+    Some(Rule { name: name.into(), shape, refusal, error, is_client_id })
+}
+
+/// `x-corgate-role: client-id`: the value says who calls.
+pub(super) fn read_role<'d>(compiler: &mut Compiler<'d>, fields: &Fields<'d>) -> bool {
+    let role = fields.get("x-corgate-role");
+    role.is_some_and(|role| compiler.one_of(&role, [("client-id", ())]).is_some())
 }
 
 /// What the client is told where the document has no words of its own.
@@ -164,7 +174,8 @@ fn read_object<'d>(
             None => {
                 let name = inside(&member);
                 let refusal = format!("{name} is malformed").into();
-                let any = Rule { name: name.into(), shape: Shape::Any, refusal, error: None };
+                let (name, shape) = (name.into(), Shape::Any);
+                let any = Rule { name, shape, refusal, error: None, is_client_id: false };
                 rule.members.push((member, any, true));
             }
         }

@@ -59,8 +59,11 @@ impl Template {
     }
 }
 
-/// Decodes one segment. `None` where it is empty, `.` or `..`, or holds what is no `pchar` (RFC
-/// 3986 section 3.3), a control character, or an encoded `/` or `\`.
+/// Decodes one segment. `None` where two servers could read two paths in it: where it is empty, `.`
+/// or `..`, holds what is no `pchar` (RFC 3986 section 3.3), or, raw or encoded, a control
+/// character or what divides a path for anybody. That is `/` and `\`; `;`, behind which some read
+/// parameters that they cut off (`..;`); `?` and `#`, for who decodes first; and `%`, for who
+/// decodes twice.
 fn decode(part: &str) -> Option<String> {
     let mut octets = Vec::with_capacity(part.len());
     let mut rest = part.as_bytes();
@@ -76,7 +79,7 @@ fn decode(part: &str) -> Option<String> {
         } else {
             return None;
         };
-        if octet.is_ascii_control() || matches!(octet, b'/' | b'\\') {
+        if octet.is_ascii_control() || b"/\\;?#%".contains(&octet) {
             return None;
         }
         octets.push(octet);
@@ -123,6 +126,17 @@ mod tests {
             "/a/\u{fc}/b",
             "/a/%ff/b",
             "/a/1;/../b",
+            "/a/..;/b",
+            "/a/%2e%2e;/b",
+            "/a/%2e%2e%3b/b",
+            "/a/..;v=1/b",
+            "/a/7;jsessionid=x/b",
+            "/a/%252e%252e/b",
+            "/a/%252f/b",
+            "/a/1%25/b",
+            "/a/1%3Fx/b",
+            "/a/1%23x/b",
+            "/a/1\\2/b",
         ] {
             assert!(!template().matches(bad), "{bad}");
         }

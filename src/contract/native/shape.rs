@@ -23,6 +23,8 @@ pub(in crate::contract) struct Rule {
     pub(in crate::contract) refusal: Name,
     /// `x-corgate-error`.
     pub(in crate::contract) error: Option<ValueError>,
+    /// `x-corgate-role: client-id`: it says who calls.
+    pub(in crate::contract) is_client_id: bool,
 }
 
 /// `x-corgate-error` on a value.
@@ -127,6 +129,31 @@ impl Rule {
         }
     }
 
+    /// Whether a value, or one inside of it, can say who calls.
+    pub(in crate::contract) fn claims_client(&self) -> bool {
+        self.is_client_id
+            || match &self.shape {
+                Shape::Array { items, .. } => items.claims_client(),
+                Shape::Object(rule) => rule.rules().any(|(_, rule)| rule.claims_client()),
+                _ => false,
+            }
+    }
+
+    /// Whether every value that says who calls says what it has to. Of two members of one name
+    /// each is looked at: nobody knows which of them will be read.
+    pub(super) fn agrees(&self, value: &Json, goes_by: &dyn Fn(&str) -> bool) -> bool {
+        match (&self.shape, value) {
+            (Shape::Text(_), Json::Text(text)) => !self.is_client_id || goes_by(text),
+            (Shape::Array { items, .. }, Json::Array(list)) => {
+                list.iter().all(|item| items.agrees(item, goes_by))
+            }
+            (Shape::Object(rule), Json::Object(_)) => rule
+                .rules()
+                .all(|(member, rule)| value.all(member).all(|value| rule.agrees(value, goes_by))),
+            _ => true,
+        }
+    }
+
     fn broken(&self) -> Fault {
         match self.error {
             Some(ValueError::Grant) => Fault::GrantUnsupported(self.refusal.clone()),
@@ -145,6 +172,13 @@ impl Rule {
 }
 
 impl ObjectRule {
+    /// The rules of all members, whichever shape is chosen.
+    fn rules(&self) -> impl Iterator<Item = (&Name, &Rule)> {
+        let branches = self.choice.iter().flat_map(|choice| &choice.branches);
+        let branched = branches.flat_map(|(_, branch)| &branch.members);
+        self.members.iter().chain(branched).map(|(name, rule, _)| (name, rule))
+    }
+
     fn check(
         &self,
         whole: &Rule,

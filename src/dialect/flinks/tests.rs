@@ -31,6 +31,8 @@ const REFRESHED: Said =
 const ENDED: Said = (204, &[], "");
 const BAD_GRANT: Said = (400, &[], r#"{"error":"invalid_grant","error_description":"revoked"}"#);
 const BAD_CLIENT: Said = (400, &[], r#"{"error":"invalid_client"}"#);
+const OVER: Said = (401, &[], MESSAGE);
+const BASIC: &[(&str, &str)] = &[("www-authenticate", "Basic realm=\"flinks\"")];
 const MESSAGE: &str = r#"{"message":"The access token expired"}"#;
 
 const fn code(name: &'static str, said: &'static [Said]) -> Case {
@@ -93,6 +95,9 @@ fn refusals() {
             refresh("refresh-invalid-client", &[BAD_CLIENT]),
             refresh("refresh-401", &[(401, &[], MESSAGE)]),
             refresh("refresh-403", &[(403, &[], MESSAGE)]),
+            refresh("refresh-401-basic", &[(401, BASIC, "{}")]),
+            refresh("refresh-401-bare", &[(401, &[], "")]),
+            refresh("refresh-403-bare", &[(403, &[], "")]),
             refresh("refresh-invalid-grant", &[BAD_GRANT]),
             code("code-401", &[(401, &[], MESSAGE)]),
             code("code-403", &[(403, &[], MESSAGE)]),
@@ -119,20 +124,32 @@ fn revocations() {
             revoke("opaque-without-hint", "token=R1&client_id=CIDX1", &[REFRESHED, ENDED]),
             revoke("refresh", BY_REFRESH, &[REFRESHED, ENDED]),
             at(OPTIONS, revoke("refresh-post", BY_REFRESH, &[REFRESHED, ENDED])),
-            revoke("refresh-over", BY_REFRESH, &[BAD_GRANT]),
-            revoke("refresh-over-401", BY_REFRESH, &[(401, &[], MESSAGE)]),
-            revoke("refresh-then-over", BY_REFRESH, &[REFRESHED, (401, &[], MESSAGE)]),
+            revoke("refresh-over", BY_REFRESH, &[BAD_GRANT, OVER]),
+            revoke("refresh-over-401", BY_REFRESH, &[OVER, OVER]),
+            revoke("refresh-then-over", BY_REFRESH, &[REFRESHED, OVER, BAD_GRANT]),
+            revoke("refresh-then-refused", BY_REFRESH, &[REFRESHED, OVER, REFRESHED]),
+            revoke("refresh-that-is-an-access-token", BY_REFRESH, &[BAD_GRANT, ENDED]),
+            revoke("refresh-401-basic", BY_REFRESH, &[(401, BASIC, "{}")]),
+            revoke("refresh-401-bare", BY_REFRESH, &[(401, &[], "")]),
+            revoke("refresh-401-page", BY_REFRESH, &[(401, &[], "<html>log in</html>")]),
+            revoke("refresh-403-bare", BY_REFRESH, &[(403, &[], "")]),
             revoke("refresh-then-busy", BY_REFRESH, &[REFRESHED, (503, &[], "")]),
             revoke("refresh-without-token", BY_REFRESH, &[(200, &[], "{}")]),
             revoke("refresh-invalid-client", BY_REFRESH, &[BAD_CLIENT]),
-            revoke("access-over", ACCESS, &[(401, &[], MESSAGE)]),
-            revoke("access-expired-403", ACCESS, &[(403, &[], MESSAGE)]),
+            revoke("access-over", ACCESS, &[OVER, BAD_GRANT]),
+            revoke("access-over-bare", ACCESS, &[(401, &[], ""), BAD_GRANT]),
+            revoke("access-expired-403", ACCESS, &[(403, &[], MESSAGE), BAD_GRANT]),
+            revoke("access-that-is-a-refresh-token", ACCESS, &[OVER, REFRESHED, ENDED]),
+            revoke("access-that-never-ends", ACCESS, &[OVER, REFRESHED, OVER, REFRESHED]),
+            revoke("access-then-bad-client", ACCESS, &[OVER, BAD_CLIENT]),
+            revoke("access-then-401-bare", ACCESS, &[OVER, (401, &[], "")]),
+            revoke("access-401-basic", ACCESS, &[(401, BASIC, "")]),
             revoke(
                 "access-denied-403",
                 ACCESS,
                 &[(403, &[], r#"{"message":"Customer not authorized"}"#)],
             ),
-            revoke("access-invalid-grant", ACCESS, &[BAD_GRANT]),
+            revoke("access-invalid-grant", ACCESS, &[BAD_GRANT, BAD_GRANT]),
             revoke(
                 "access-unsupported-token-type",
                 ACCESS,

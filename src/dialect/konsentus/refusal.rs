@@ -9,15 +9,21 @@ use serde_json::Value;
 
 use crate::answer::{Answer, whole_seconds};
 use crate::dialect::reply::complaint::Complaint;
-use crate::dialect::reply::redact::redact;
+use crate::dialect::reply::members::without_mark;
+use crate::dialect::reply::redact::{redact, sent};
 use crate::dialect::{Asked, Held, ProviderAnswer};
 use crate::fault::Fault;
 use crate::oauth::ErrorCode;
 
-/// How many entries of `errors` are told.
+/// How many entries of `errors` are looked at, and how many are told.
+const ENTRIES_MAX: usize = 16;
 const TOLD_MAX: usize = 3;
+/// So many characters of a code and a title are searched for words.
+const SEARCHED_CHARS: usize = 1024;
 /// Longest id of an entry that is told.
 const ID_BYTES_MAX: usize = 64;
+/// Longest link that is told.
+const LINK_BYTES_MAX: usize = 512;
 
 /// One entry of `errors` (seed: "id, code, title, link", all strings).
 #[derive(Debug)]
@@ -35,7 +41,7 @@ pub(super) fn hear(
     answer: &ProviderAnswer,
 ) -> Result<Answer, Fault> {
     let said = Said { asked, held: held.map(Held::expose) };
-    let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let json = serde_json::from_slice(without_mark(&answer.body)).unwrap_or_default();
     let entries = read(&json);
     let wait = Complaint::read(answer).retry_after;
     let row = asked.target.translation.overrides.iter().find(|row| {
@@ -70,14 +76,15 @@ fn read(json: &Value) -> Vec<Entry<'_>> {
         let text = |name| Value::get(value, name).and_then(Value::as_str).unwrap_or_default();
         Entry { id: text("id"), code: text("code"), title: text("title"), link: text("link") }
     };
-    entries.iter().map(entry).collect()
+    entries.iter().take(ENTRIES_MAX).map(entry).collect()
 }
 
 /// Whether an entry speaks of a code that is no longer good. The list of codes is not public, so
 /// the words decide; a target's own rows decide before them.
 fn is_about_the_code(entries: &[Entry<'_>]) -> bool {
     entries.iter().any(|entry| {
-        let text = format!("{} {}", entry.code, entry.title).to_lowercase();
+        let searched = |text: &str| text.chars().take(SEARCHED_CHARS).collect::<String>();
+        let text = format!("{} {}", searched(entry.code), searched(entry.title)).to_lowercase();
         let words: Vec<_> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
         let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(word));
         has(&["code", "authcode"])
@@ -128,6 +135,7 @@ impl Said<'_> {
         let rest = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"));
         rest.is_some_and(|rest| {
             !rest.is_empty()
+                && link.len() <= LINK_BYTES_MAX
                 && !rest.starts_with('/')
                 && !rest.contains(['@', '?'])
                 && rest.bytes().all(plain)
@@ -137,7 +145,9 @@ impl Said<'_> {
 
     /// Whether a text has the code, the username or the `ccg_token` of the call in it.
     fn is_repeated_in(&self, text: &str) -> bool {
-        let sent = ["code", "username"].into_iter().filter_map(|name| self.asked.form.value(name));
-        sent.chain(self.held).filter(|value| value.len() > 3).any(|value| text.contains(value))
+        sent(self.asked)
+            .chain(self.held)
+            .filter(|value| value.len() > 3)
+            .any(|value| text.contains(value))
     }
 }

@@ -320,7 +320,7 @@ const BROKEN: &[Case] = &[
     },
     Case {
         name: "201-other-token-type",
-        shows: "A token that is no bearer token is of no use in bLink.",
+        shows: "A type of token that the hub does not know passes: the code is spent.",
         said: &[(201, NOTHING, r#"{"data":{"access_token":"at-1","token_type":"DPoP"}}"#)],
         ..GOOD
     },

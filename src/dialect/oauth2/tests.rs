@@ -124,6 +124,54 @@ fn requests_and_good_answers() {
     );
 }
 
+/// What some bank or other says with a 200, and the code is spent: words of OAuth's extensions,
+/// and of nobody's.
+#[test]
+fn good_answers_in_other_words() {
+    let odd = |name, said| case(name, CODE, said);
+    check(
+        "oauth2",
+        "lenient",
+        &[
+            odd("token-type-dpop", &[DPOP]),
+            odd("token-type-apigee", &[APIGEE]),
+            odd("token-type-null", &[(200, &[], r#"{"access_token":"A","token_type":null}"#)]),
+            odd("token-type-empty", &[(200, &[], r#"{"access_token":"A","token_type":""}"#)]),
+            odd("token-type-of-their-own", &[(200, &[], USER_ACCESS)]),
+            odd(
+                "mark-of-byte-order",
+                &[(200, &[], "\u{feff}{\"access_token\":\"A\",\"token_type\":\"Bearer\"}")],
+            ),
+            odd("extensions", &[(200, &[], EXTENSIONS)]),
+            odd("the-hubs-own-members", &[(200, &[], HUBS_OWN)]),
+            odd("no-json-to-a-strict-reader", &[(200, &[], LENIENT)]),
+        ],
+    );
+}
+
+const DPOP: Said = (
+    200,
+    &[("dpop-nonce", "nonce-1"), ("content-encoding", "identity")],
+    r#"{"access_token":"A","token_type":"DPoP"}"#,
+);
+/// Apigee's default answer.
+const APIGEE: Said = (
+    200,
+    &[],
+    r#"{"issued_at":"1420262924658","scope":"READ","status":"approved","expires_in":"1799",
+        "developer.email":"t@w.example","token_type":"BearerToken","refresh_token":"R",
+        "client_id":"hub id","access_token":"A","refresh_count":"0"}"#,
+);
+const USER_ACCESS: &str = r#"{"access_token":"A","token_type":"user_access"}"#;
+const EXTENSIONS: &str = r#"{"access_token":"A","token_type":"bearer","id_token":"e.y.J",
+    "grant_id":"g-1",
+    "authorization_details":[{"type":"account_information","amount":12345678901234567890.10}],
+    "consent_id":null}"#;
+const HUBS_OWN: &str = r#"{"access_token":"A","token_type":"bearer","client_id":"hub id",
+    "client_secret":"s","debug":"sent test-secret:1","sid":"s-1"}"#;
+const LENIENT: &str =
+    r#"{"access_token":"A","token_type":"bearer","a":"\ud800","b":1e999,"c\"":1,"d":1,"d":2}"#;
+
 #[test]
 fn calls_that_are_signed() {
     let active: &[Said] = &[(200, &[], r#"{"active":true,"username":"anna","client_id":"hub"}"#)];
@@ -191,6 +239,11 @@ fn what_is_said_without_the_bank() {
                 revoke("revoke-no-path", &[]),
             ),
             at(
+                "paths = { token = false }\n\
+                 oauth2 = { authentication = 'none', client_id = 'hub' }",
+                case("token-no-path", CODE, &[]),
+            ),
+            at(
                 "oauth2 = { authentication = 'none', clients = { CIDX2 = { client_id = 'two' } } }",
                 case("client-unmapped", CODE, &[]),
             ),
@@ -223,7 +276,27 @@ fn refusals_by_code() {
                 )],
             ),
             refused("invalid-client-400", &[(400, &[], r#"{"error":"invalid_client"}"#)]),
-            refused("unknown-code", &[(400, &[], r#"{"error":"consent_required"}"#)]),
+            refused("unknown-code", &[(400, &[], r#"{"error":"consent_expired"}"#)]),
+            refused("consent-required", &[(400, &[], r#"{"error":"consent_required"}"#)]),
+            refused("interaction-required", &[(400, &[], r#"{"error":"interaction_required"}"#)]),
+            refused(
+                "insufficient-user-authentication",
+                &[(401, &[], r#"{"error":"insufficient_user_authentication"}"#)],
+            ),
+            refused("invalid-target", &[(400, &[], r#"{"error":"invalid_target"}"#)]),
+            refused(
+                "invalid-authorization-details",
+                &[(400, &[], r#"{"error":"invalid_authorization_details"}"#)],
+            ),
+            refused("invalid-dpop-proof", &[(400, &[], r#"{"error":"invalid_dpop_proof"}"#)]),
+            refused(
+                "use-dpop-nonce",
+                &[(
+                    400,
+                    &[("dpop-nonce", "nonce-1")],
+                    r#"{"error":"use_dpop_nonce","error_description":"nonce required"}"#,
+                )],
+            ),
             refused("redacted", &[(400, &[], CHATTY)]),
             revoke(
                 "revoke-unsupported-token-type",
@@ -302,11 +375,14 @@ fn refusals_by_status_and_odd_bodies() {
             ),
             refused("token-html", &[(200, &[("content-type", "text/html")], HTML)]),
             refused("token-no-access-token", &[(200, &[], r#"{"token_type":"bearer"}"#)]),
-            refused(
-                "token-not-bearer",
-                &[(200, &[], r#"{"access_token":"A","token_type":"DPoP"}"#)],
-            ),
             refused("token-array", &[(200, &[], "[1]")]),
+            refused(
+                "token-type-no-name",
+                &[(200, &[], r#"{"access_token":"A","token_type":"be\"arer"}"#)],
+            ),
+            refused("token-type-number", &[(200, &[], r#"{"access_token":"A","token_type":7}"#)]),
+            refused("mark-of-byte-order", &[(400, &[], "\u{feff}{\"error\":\"invalid_grant\"}")]),
+            refused("content-coding", &[(200, &[("content-encoding", "br")], "x")]),
         ],
     );
 }

@@ -4,14 +4,15 @@
 //! (DIALECTS 2.1). A page for people is searched for a code and never passed on. It must not know
 //! any dialect: one that knows better looks at the complaint first.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::RETRY_AFTER;
-use serde_json::{Map, Value};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 
+use super::done;
+use super::members::Members;
 use super::redact::redact;
-use super::{done, text};
 use crate::answer::{Answer, asked_wait};
 use crate::dialect::{Asked, ProviderAnswer, Turn};
 use crate::fault::Fault;
@@ -48,6 +49,8 @@ pub(in crate::dialect) struct Complaint {
     pub(in crate::dialect) retry_after: Option<Duration>,
     /// What the body was.
     pub(in crate::dialect) body: Body,
+    /// Whether one of its challenges is for Basic credentials.
+    wants_basic: bool,
 }
 
 /// What an error's body was: who said it, the bank's program or something on the way.
@@ -64,25 +67,27 @@ pub(in crate::dialect) enum Body {
 impl Complaint {
     /// Reads RFC 6749 section 5.2, and of any other body what can be found in it.
     pub(in crate::dialect) fn read(answer: &ProviderAnswer) -> Self {
-        let json: Option<Map<String, Value>> = serde_json::from_slice(&answer.body).ok();
-        let member = |name| json.as_ref().and_then(|json| text(json, name));
+        let json = Members::read(&answer.body);
+        let member = |name| json.as_ref().and_then(|json| json.text(name));
         let code = member("error");
-        let mut known = code.and_then(ErrorCode::parse);
+        let mut known = code.as_deref().and_then(ErrorCode::parse);
         if known.is_none() && answer.status.is_client_error() {
             known = search(&answer.body);
         }
+        let found = || known.map(|known| known.as_str().to_owned());
         Self {
             status: answer.status,
-            code: code.or(known.map(ErrorCode::as_str)).map(ToOwned::to_owned),
+            code: code.map(Cow::into_owned).or_else(found),
             known,
-            description: member("error_description").unwrap_or_default().to_owned(),
-            uri: member("error_uri").map(ToOwned::to_owned),
+            description: member("error_description").map(Cow::into_owned).unwrap_or_default(),
+            uri: member("error_uri").map(Cow::into_owned),
             retry_after: retry_after(answer),
             body: match &json {
                 Some(_) => Body::Json,
                 None if answer.body.is_empty() => Body::Empty,
                 None => Body::Page,
             },
+            wants_basic: wants_basic(answer),
         }
     }
 
@@ -101,6 +106,19 @@ impl Complaint {
         }
         let (status, error) = self.verdict()?;
         Ok(self.refuse(asked, hidden, status, error))
+    }
+
+    /// Whether a 401 is about the credentials of the hub and not about a token or code of the
+    /// client: it asks for Basic credentials, or no program of the bank's said why.
+    pub(in crate::dialect) fn is_about_the_hub(&self) -> bool {
+        self.known == Some(ErrorCode::InvalidClient)
+            || (self.status == StatusCode::UNAUTHORIZED
+                && (self.wants_basic || self.body != Body::Json))
+    }
+
+    /// Whether it asks for Basic credentials.
+    pub(in crate::dialect) const fn wants_basic(&self) -> bool {
+        self.wants_basic
     }
 
     /// What the bank's entry in the table makes of it. A dialect that decides by itself asks here
@@ -158,7 +176,14 @@ impl Complaint {
                 | ErrorCode::InvalidRequest
                 | ErrorCode::InvalidScope
                 | ErrorCode::UnsupportedGrantType
-                | ErrorCode::UnsupportedTokenType),
+                | ErrorCode::UnsupportedTokenType
+                | ErrorCode::UseDpopNonce
+                | ErrorCode::InvalidDpopProof
+                | ErrorCode::InvalidTarget
+                | ErrorCode::InvalidAuthorizationDetails
+                | ErrorCode::ConsentRequired
+                | ErrorCode::InteractionRequired
+                | ErrorCode::InsufficientUserAuthentication),
             ) => Ok((StatusCode::BAD_REQUEST, error)),
             // The second belongs to authorization endpoints: no answer here should have it.
             Some(ErrorCode::InvalidToken | ErrorCode::UnsupportedResponseType) | None => {
@@ -193,16 +218,36 @@ fn retry_after(answer: &ProviderAnswer) -> Option<Duration> {
     asked_wait(&answer.headers, None).map(|wait| wait.min(RETRY_AFTER_MAX))
 }
 
+/// Whether one of the challenges is for Basic credentials (RFC 9110 section 11.6.1: several may
+/// stand on a line, and what follows on a comma may be a challenge or a parameter of one).
+fn wants_basic(answer: &ProviderAnswer) -> bool {
+    let is_basic = |part: &[u8]| {
+        let mut words = part.trim_ascii_start().split(|byte| *byte == b' ');
+        words.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"))
+    };
+    let values = answer.headers.get_all(&WWW_AUTHENTICATE);
+    values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(is_basic)
+}
+
 /// What the client is told where the bank says nothing that can be passed on.
 const fn sentence(error: ErrorCode) -> &'static str {
     match error {
         ErrorCode::AccessDenied | ErrorCode::UnauthorizedClient => "target denied access",
+        ErrorCode::ConsentRequired => "target asks for a new consent",
+        ErrorCode::InteractionRequired | ErrorCode::InsufficientUserAuthentication => {
+            "target asks for the user"
+        }
+        ErrorCode::InvalidDpopProof | ErrorCode::UseDpopNonce => {
+            "target asks for a DPoP proof, which the hub does not carry"
+        }
         ErrorCode::InvalidGrant => "target refused the grant",
         ErrorCode::InvalidScope => "target refused the scope",
         ErrorCode::InvalidToken => "target refused the token",
         ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => "target failed",
         ErrorCode::InvalidClient
+        | ErrorCode::InvalidAuthorizationDetails
         | ErrorCode::InvalidRequest
+        | ErrorCode::InvalidTarget
         | ErrorCode::UnsupportedGrantType
         | ErrorCode::UnsupportedResponseType
         | ErrorCode::UnsupportedTokenType => "target refused the request",

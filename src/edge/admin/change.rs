@@ -3,18 +3,17 @@
 //!
 //! This file decides paths, statuses and how long is waited. It must not know how reloads are made.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::Admin;
 use crate::edge::hub::Hub;
 use crate::edge::reload::{Cause, Outcome, Report, Task, Unasked};
 use crate::edge::standing::Now;
@@ -24,12 +23,16 @@ use crate::edge::unix_now;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `/reload` and `/diff`.
-pub(super) fn router() -> Router<Arc<Hub>> {
+pub(super) fn router() -> Router<Admin> {
     Router::new().route("/reload", get(show).post(reload)).route("/diff", get(plan))
 }
 
 /// How it stands to its files.
-async fn show(State(hub): State<Arc<Hub>>) -> Json<Value> {
+async fn show(State(Admin { hub, pages }): State<Admin>) -> Response {
+    pages.make(move || standing(&hub)).await
+}
+
+fn standing(hub: &Hub) -> Json<Value> {
     let Now { good_at, aside, waiting, papers } = &*hub.standing.now();
     let now = unix_now();
     let certificates: Vec<_> = papers
@@ -56,11 +59,11 @@ async fn show(State(hub): State<Arc<Hub>>) -> Json<Value> {
     }))
 }
 
-async fn reload(State(hub): State<Arc<Hub>>) -> Response {
+async fn reload(State(Admin { hub, .. }): State<Admin>) -> Response {
     ask(&hub, Task::Reload).await
 }
 
-async fn plan(State(hub): State<Arc<Hub>>) -> Response {
+async fn plan(State(Admin { hub, .. }): State<Admin>) -> Response {
     ask(&hub, Task::Plan).await
 }
 

@@ -18,6 +18,7 @@ pub(super) fn add(route: &Route, described: &mut Value) {
     let wait = route.patience.wait(now());
     described["endpoints"] = endpoints(route);
     described["retry_after_s"] = json!(wait.map(|wait| wait.as_millis().div_ceil(1_000)));
+    described["clients_waiting"] = json!(route.patience.clients_waiting(now()));
     described["dials"] = json!(tally.dials.load(Ordering::Relaxed));
     described["taken_over"] = json!(tally.taken_over.load(Ordering::Relaxed));
     if target.probe.is_some() {

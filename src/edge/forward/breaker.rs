@@ -10,16 +10,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
+use http::StatusCode;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::{Fate, Outbound};
 use crate::answer::asked_wait;
-use crate::breaker::Watched;
+use crate::breaker::{Failure, Watched};
 use crate::dialect::{Host, ProviderAnswer};
 use crate::edge::now;
-use crate::endpoints::Endpoints;
 use crate::fault::Fault;
+use crate::ids::ClientKey;
 use crate::snapshot::Route;
 
 #[derive(Debug, Clone)]
@@ -63,15 +64,17 @@ where
 
     fn call(&mut self, outbound: Outbound) -> Self::Future {
         let (route, now) = (&self.route, outbound.started);
-        if let Some(wait) = route.patience.wait(now) {
+        let client = outbound.client;
+        if let Some(wait) = route.patience.wait_of(now, route.asker(client)) {
             return GuardedFuture::refused(Fault::ProviderBusy(Some(wait)));
         }
-        match route.breaker.admit(now) {
+        match route.breaker.admit(now, Some(client)) {
             Ok(watched) => {
                 let fate = outbound.fate.clone();
+                let (route, host) = (route.clone(), self.host);
                 GuardedFuture {
                     inner: Some(self.inner.call(outbound)),
-                    verdict: Some(Verdict { watched, route: route.clone(), host: self.host, fate }),
+                    verdict: Some(Verdict { watched, route, host, fate, client }),
                     refusal: None,
                 }
             }
@@ -119,41 +122,55 @@ struct Verdict {
     route: Arc<Route>,
     host: Host,
     fate: Rc<Fate>,
+    client: ClientKey,
 }
 
 impl Verdict {
     /// Failures on the way and the bank's own 5xx count; its 4xx are the client's affair.
     fn tell(self, outcome: &Result<ProviderAnswer, Fault>) {
-        let Self { watched, route, host, fate } = self;
+        let Self { watched, route, host, fate, client } = self;
         let endpoints = route.endpoints(host);
         if let Ok(answer) = outcome
             && matches!(answer.status.as_u16(), 429 | 503)
         {
-            learn_wait(&route, answer);
+            learn_wait(&route, answer, client);
         }
-        let failed = match outcome {
-            Ok(answer) => answer.status.is_server_error(),
-            Err(fault) if fault.counts_for_breaker() => true,
+        let failure = match outcome {
+            Ok(answer) => answer.status.is_server_error().then_some(Failure::Call),
+            Err(fault) if fault.is_of_the_way() => Some(Failure::Way),
+            Err(fault) if fault.counts_for_breaker() => Some(Failure::Call),
             Err(_) => return watched.abandon(),
         };
-        if endpoints.are_several()
-            && let Some(endpoint) = fate.trail.get().endpoint
-        {
-            tell_endpoint(endpoints, endpoint, failed);
+        let one_of_several = match failure {
+            Some(failure) => watched.fail(now(), failure),
+            None => {
+                watched.succeed();
+                false
+            }
+        };
+        let Some(endpoint) = fate.trail.get().endpoint.filter(|_| endpoints.are_several()) else {
+            return;
+        };
+        match failure {
+            // What could not be reached was left out when it was tried.
+            Some(Failure::Way) => {}
+            Some(Failure::Call) => endpoints.fail(endpoint, now(), client, one_of_several),
+            None => endpoints.succeed(endpoint),
         }
-        if failed { watched.fail(now()) } else { watched.succeed() }
     }
 }
 
-fn tell_endpoint(endpoints: &Endpoints, endpoint: usize, failed: bool) {
-    if failed { endpoints.fail(endpoint, now()) } else { endpoints.succeed(endpoint) }
-}
-
-/// A bank that says when it wants to be called again is not called before that, whoever asks.
-fn learn_wait(route: &Route, answer: &ProviderAnswer) {
+/// A bank that says when it wants to be called again is not called before that: by nobody after a
+/// 503, by this client after a 429.
+fn learn_wait(route: &Route, answer: &ProviderAnswer, client: ClientKey) {
     #[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
     let clock = SystemTime::now();
     if let Some(wait) = asked_wait(&answer.headers, Some(clock)) {
-        route.patience.learn(now(), wait.min(route.target.retry_after_max));
+        let wait = wait.min(route.target.retry_after_max);
+        if answer.status == StatusCode::SERVICE_UNAVAILABLE {
+            route.patience.learn(now(), wait);
+        } else {
+            route.patience.learn_for(now(), wait, route.asker(client));
+        }
     }
 }

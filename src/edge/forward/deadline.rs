@@ -10,6 +10,7 @@ use tokio::time::{Sleep, sleep_until};
 use tower::{Layer, Service};
 
 use super::Outbound;
+use crate::deadline::later;
 use crate::dialect::ProviderAnswer;
 use crate::fault::Fault;
 
@@ -51,7 +52,7 @@ where
     }
 
     fn call(&mut self, outbound: Outbound) -> Self::Future {
-        let end = outbound.started + self.total;
+        let end = later(outbound.started, self.total);
         DeadlineFuture { inner: self.inner.call(outbound), sleep: sleep_until(end.into()) }
     }
 }

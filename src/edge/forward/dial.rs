@@ -5,13 +5,12 @@
 //! it may be tried again.
 
 use std::cell::Cell;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Weak;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::HandshakeKind;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,16 +20,17 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Fate;
-use super::pool::{Shared, Single};
+use super::http2::{self, Shared};
+use super::pool::Single;
 use super::recorded::Recorded;
 use super::wire::Wire;
+use crate::deadline::later;
 use crate::dialect::Host;
 use crate::edge::asked;
 use crate::edge::clients::ClientConfigs;
 use crate::edge::commons::Commons;
-use crate::edge::local::LocalExecutor;
+use crate::edge::local_failure::is_local;
 use crate::fault::Fault;
-use crate::framing::answer::ANSWER_HEAD_BYTES_MAX;
 use crate::routes::{Origin, Scheme, Target, UpstreamHttp, is_private_address};
 use crate::snapshot::Route;
 
@@ -85,7 +85,7 @@ impl Dialer {
         self.route.tally.dials.fetch_add(1, Ordering::Relaxed);
         let origins = self.target().origins(self.host);
         let origin = origins.get(endpoint).ok_or(Fault::Internal("target host"))?;
-        let end = Instant::now() + self.target().timeouts.connect;
+        let end = later(Instant::now(), self.target().timeouts.connect);
         let dialled = timeout_at(end, self.connect(origin, endpoint, end)).await;
         let dialled = dialled.unwrap_or(Err(Fault::ConnectTimeout));
         if dialled.is_err() {
@@ -120,6 +120,8 @@ impl Dialer {
             let place = Place { endpoint, named: is_name.then_some(address.ip()) };
             match timeout(share, self.reach(origin, address, place)).await {
                 Ok(Ok(dialled)) => return Ok(dialled),
+                // Another address would not help, and nothing was learned of this one.
+                Ok(Err(Fault::LocalFailure)) => return Err(Fault::LocalFailure),
                 Ok(Err(fault)) => last = fault,
                 Err(_) => last = Fault::ConnectTimeout,
             }
@@ -133,10 +135,25 @@ impl Dialer {
         address: SocketAddr,
         place: Place,
     ) -> Result<Dialled, Fault> {
-        let socket = TcpStream::connect(address).await.map_err(|_| Fault::ConnectFailed)?;
+        let unreached = |error: io::Error| {
+            if !is_local(&error) {
+                return Fault::ConnectFailed;
+            }
+            tracing::error!(target_id = %self.target().id, %error, "the hub itself can't dial");
+            Fault::LocalFailure
+        };
+        // Whatever the table allows: the hub's own call to its admin listener is nobody's wish.
+        if self.commons.is_own(address, None) {
+            return Err(Fault::AddressForbidden);
+        }
+        let socket = TcpStream::connect(address).await.map_err(unreached)?;
+        let local = socket.local_addr().ok().map(|local| local.ip());
+        if self.commons.is_own(address, local) {
+            return Err(Fault::AddressForbidden);
+        }
         socket.set_nodelay(true).map_err(|_| Fault::ConnectFailed)?;
         let Place { endpoint, named: address } = place;
-        let single = |wire| Ok(Dialled::Single(Single { wire, endpoint, address }));
+        let single = |wire| Ok(Dialled::Single(Single::new(wire, endpoint, address)));
         match (origin.scheme, self.target().http) {
             (Scheme::Http, UpstreamHttp::Http1) => single(Wire::plain(socket)),
             (Scheme::Http, UpstreamHttp::Http2) => self.speak(socket, place).await,
@@ -191,21 +208,9 @@ impl Dialer {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let (sender, driver) = http2::Builder::new(LocalExecutor)
-            .timer(TokioTimer::new())
-            .keep_alive_interval(self.target().timeouts.idle)
-            .max_header_list_size(ANSWER_HEAD_BYTES_MAX as u32)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|_| Fault::ConnectFailed)?;
-        let driving = self.driving.upgrade();
-        tokio::task::spawn_local(async move {
-            // How it ended is told to the calls that were on it.
-            let _ = driver.await;
-            drop(driving);
-        });
         let Place { endpoint, named: address } = place;
-        Ok(Dialled::Shared(Shared { sender, endpoint, address }))
+        let driving = self.driving.upgrade();
+        http2::open(stream, endpoint, address, driving).await.map(Dialled::Shared)
     }
 
     /// The addresses of an origin, and whether they are those of a name. What the operator wrote

@@ -3,6 +3,8 @@
 //! This file decides which connection carries a request, and when it may be sent again: only when
 //! no byte of it was written. It must not know what a request means.
 
+mod many;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,24 +16,26 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::uri::Authority;
-use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::Full;
-use tokio::time::{timeout, timeout_at};
+use http::{HeaderValue, Method, StatusCode};
+use tokio::time::timeout_at;
 use tower::Service;
 
 use super::dial::{Dialer, Dialled};
-use super::pool::{Pool, Shared, Single};
+use super::dials::Dials;
+use super::pool::{Pool, Single};
 use super::wire::{Broken, Sending};
-use super::{Fate, Outbound, whole};
+use super::{Fate, Outbound, Unsent};
 use crate::answer::X_CORRELATION_ID;
+use crate::deadline::later;
 use crate::dialect::{Host, ProviderAnswer, ProviderRequest};
+use crate::echoes::{Echo, EchoOperation, Habit, IdHash};
 use crate::edge::now;
 use crate::endpoints::{Endpoints, Order};
 use crate::fault::{Fault, Name};
 use crate::framing::answer::{AnswerReader, Received};
 use crate::framing::fields::Fields;
 use crate::framing::request::write_request;
-use crate::routes::{Origin, Scheme, UpstreamHttp};
+use crate::routes::{Origin, Reuse, Scheme, UpstreamHttp};
 use crate::snapshot::Route;
 
 /// The service.
@@ -45,6 +49,7 @@ struct Line {
     endpoints: Arc<Endpoints>,
     dialer: Rc<Dialer>,
     pool: Rc<Pool>,
+    dials: Rc<Dials>,
     /// What each of the target's addresses is called in a request, in the target's order.
     authorities: Vec<(Authority, HeaderValue)>,
 }
@@ -55,7 +60,8 @@ impl Exchange {
         // through, its calls are answered with an internal error.
         let authorities = route.target.origins(host).iter().map_while(authority).collect();
         let endpoints = route.endpoints(host).clone();
-        Self(Rc::new(Line { route, host, endpoints, dialer, pool, authorities }))
+        let dials = Rc::default();
+        Self(Rc::new(Line { route, host, endpoints, dialer, pool, dials, authorities }))
     }
 
     /// Looks whether one of the addresses is well: by a connection, which is then kept, or by what
@@ -85,37 +91,12 @@ impl Service<Outbound> for Exchange {
     }
 }
 
-/// A correlation id in an answer, beside the request's own.
-enum Echo {
-    /// The request had none.
-    Unasked,
-    /// The answer has none.
-    Missing,
-    Same,
-    Other,
-}
-
 type Sent = Result<ProviderAnswer, Unsent>;
-
-/// Why there is no answer.
-enum Unsent {
-    /// There was no connection, or it died before it took a byte of the request.
-    Untouched(Fault),
-    /// It may have been sent.
-    Lost(Fault),
-}
-
-impl From<Unsent> for Fault {
-    fn from(unsent: Unsent) -> Self {
-        let (Unsent::Untouched(fault) | Unsent::Lost(fault)) = unsent;
-        fault
-    }
-}
 
 impl Line {
     /// Tries the addresses in their order, until one of them takes the request.
     async fn exchange(&self, outbound: Outbound) -> Result<ProviderAnswer, Fault> {
-        let Outbound { request, fate, mut started } = outbound;
+        let Outbound { request, fate, mut started, .. } = outbound;
         let endpoints = &self.endpoints;
         let order = if endpoints.are_several() { endpoints.order(now()) } else { Order::ONE };
         let mut last = Fault::ConnectFailed;
@@ -124,8 +105,11 @@ impl Line {
             match self.ask(endpoint, &request, &fate, started).await {
                 Ok(answer) => return Ok(answer),
                 Err(Unsent::Lost(fault)) => return Err(fault),
+                // The hub's own lack: another address would not help.
+                Err(Unsent::Untouched(Fault::LocalFailure)) => return Err(Fault::LocalFailure),
                 Err(Unsent::Untouched(fault)) => {
-                    if endpoints.are_several() {
+                    // One that is there and has no room is not gone.
+                    if endpoints.are_several() && fault != Fault::RequestRefused {
                         endpoints.unreached(endpoint, now());
                     }
                     last = fault;
@@ -144,45 +128,40 @@ impl Line {
         fate: &Fate,
         started: Instant,
     ) -> Sent {
-        match self.route.target.http {
-            UpstreamHttp::Http1 => {
-                while let Some(single) = self.idle(endpoint, started) {
-                    fate.note(|trail| trail.reused = true);
-                    match self.over_single(single, request, fate, started).await {
-                        Err(Unsent::Untouched(_)) => {}
-                        sent => return sent,
-                    }
-                }
-            }
-            UpstreamHttp::Http2 => {
-                if let Some(shared) = self.pool.shared(endpoint) {
-                    fate.note(|trail| trail.reused = true);
-                    match Box::pin(self.over_shared(shared, request, fate)).await {
-                        Err(Unsent::Untouched(_)) => {}
-                        sent => return sent,
-                    }
-                }
+        if self.route.target.http == UpstreamHttp::Http2 {
+            // Boxed, so that the room that it needs is not every exchange's.
+            return Box::pin(self.ask_in_http2(endpoint, request, fate, started)).await;
+        }
+        while let Some(single) = self.idle(endpoint, started, request) {
+            fate.note(|trail| trail.reused = true);
+            match self.over_single(single, request, fate, started).await {
+                Err(Unsent::Untouched(_)) => {}
+                sent => return sent,
             }
         }
-        // Boxed, so that the room that a handshake needs is not every exchange's.
+        // Boxed as well: a handshake needs much room.
         let dialled =
             Box::pin(self.dialer.dial(endpoint, fate)).await.map_err(Unsent::Untouched)?;
         fate.note(|trail| trail.reused = false);
-        match dialled {
-            Dialled::Single(single) => self.over_single(single, request, fate, now()).await,
-            Dialled::Shared(shared) => {
-                self.pool.share(shared.clone());
-                Box::pin(self.over_shared(shared, request, fate)).await
-            }
+        let Dialled::Single(mut single) = dialled else { return Err(WRONG_HTTP) };
+        if let Some(fault) = single.wire.unfit() {
+            return Err(Unsent::Untouched(fault));
         }
+        self.over_single(single, request, fate, now()).await
+    }
+
+    /// Whether a connection carries more than one call.
+    fn reuses(&self) -> bool {
+        self.route.target.reuse == Reuse::Idle
     }
 
     async fn look(&self, endpoint: usize, path: Option<Name>) -> Result<bool, Fault> {
         let fate = Fate::default();
         let Some(path) = path else {
             match self.dialer.dial(endpoint, &fate).await? {
-                Dialled::Single(single) => self.pool.keep(single),
-                Dialled::Shared(shared) => self.pool.share(shared),
+                Dialled::Single(single) if self.reuses() => self.pool.keep(single),
+                Dialled::Shared(shared) if self.reuses() => self.pool.share(shared),
+                Dialled::Single(_) | Dialled::Shared(_) => {}
             }
             return Ok(false);
         };
@@ -202,8 +181,12 @@ impl Line {
         if answer.status.is_server_error() { Err(Fault::ProviderFailed) } else { Ok(true) }
     }
 
-    fn idle(&self, endpoint: usize, now: Instant) -> Option<Single> {
-        self.pool.take(endpoint, now.into(), self.is_echoing()).or_else(|| {
+    fn idle(&self, endpoint: usize, now: Instant, request: &ProviderRequest) -> Option<Single> {
+        if !self.reuses() {
+            return None;
+        }
+        let echoes = self.habit(request, endpoint).echoes();
+        self.pool.take(endpoint, now.into(), echoes).or_else(|| {
             let taken_over = self.pool.take_over(endpoint)?;
             self.route.tally.taken_over.fetch_add(1, Ordering::Relaxed);
             Some(taken_over)
@@ -222,11 +205,16 @@ impl Line {
         let (_, host) = named.map_err(Unsent::Lost)?;
         let ProviderRequest { method, path, headers, body, .. } = request;
         let bytes = write_request(method, path, host, headers, body).map_err(Unsent::Lost)?;
+        let id = request.headers.get(&X_CORRELATION_ID).and_then(IdHash::of);
+        if let Some(id) = id {
+            self.pool.note_sent(id);
+            single.note_sent(id);
+        }
         let mut sending = Sending::new(&bytes);
         let mut reader = AnswerReader::new(self.route.target.response_bytes_max);
         fate.send();
         let head = single.wire.send(&mut sending, &mut reader);
-        let end = started + self.route.target.timeouts.first_byte;
+        let end = later(started, self.route.target.timeouts.first_byte);
         let head = match timeout_at(end.into(), head).await {
             Err(_) => return Err(Unsent::Lost(Fault::ResponseTimeout)),
             Ok(Err(Broken::Untouched)) => return Err(Unsent::Untouched(Fault::ConnectionLost)),
@@ -243,100 +231,66 @@ impl Line {
         let Received { status, headers, body, reusable } = received;
         fate.note(|trail| trail.status = Some(status));
         let answer = ProviderAnswer { status, headers, body };
-        match self.echo(request.headers.get(&X_CORRELATION_ID), &answer) {
-            Echo::Same | Echo::Unasked if reusable => self.pool.keep(single),
-            // One that echoes and now does not may have answered something else.
-            Echo::Missing if reusable && !self.is_echoing() => self.pool.keep(single),
-            // An answer under another id may be one too many: whatever follows on this
-            // connection could be somebody else's. Where the bank is known to echo and the
-            // connection was used before, this one already is.
-            Echo::Other if self.is_echoing() && fate.trail.get().reused => {
-                return Err(Unsent::Lost(Fault::ResponseMalformed("another call's answer")));
-            }
+        let reused = fate.trail.get().reused;
+        let habit = self.habit(request, single.endpoint);
+        let sent = |id| single.sent.contains(&id) || self.pool.was_sent(id);
+        let echo = self.echo((request, single.endpoint), &answer, reused, sent);
+        match echo {
             // A server that gives up a connection on which it heard nothing may say 408, unasked
             // (RFC 9110 section 15.5.9), while the request is on its way. That is no answer to
             // this call, and as one it would ask the client to send its code again. Nor can it be
             // sent again here: a server need not tell the truth about what it has read.
-            Echo::Unasked | Echo::Missing | Echo::Other
-                if status == StatusCode::REQUEST_TIMEOUT
-                    && !reusable
-                    && fate.trail.get().reused =>
+            Echo::Unasked | Echo::Missing | Echo::Unknown
+                if status == StatusCode::REQUEST_TIMEOUT && !reusable && reused =>
             {
                 return Err(Unsent::Lost(Fault::ConnectionLost));
             }
-            Echo::Same | Echo::Unasked | Echo::Missing | Echo::Other => single.wire.take_leave(),
+            _ => check_echo(echo, habit, reused)?,
+        }
+        let keeps = match echo {
+            Echo::Same | Echo::Unasked => true,
+            // One that echoes and now does not may have answered something else.
+            Echo::Missing => !habit.echoes(),
+            // Whatever follows on this connection could be somebody else's.
+            Echo::Unknown | Echo::AnotherCalls => false,
+        };
+        if keeps && reusable && self.reuses() {
+            self.pool.keep(single);
+        } else {
+            single.wire.take_leave();
         }
         Ok(answer)
     }
 
-    /// How the answer's correlation id stands to the request's.
-    fn echo(&self, asked: Option<&HeaderValue>, answer: &ProviderAnswer) -> Echo {
-        match (asked, answer.headers.get(&X_CORRELATION_ID)) {
-            (Some(asked), Some(echoed)) if asked == echoed => {
-                // Said once: to write it at each answer would cost the other workers.
-                if !self.is_echoing() {
-                    self.route.echoes.store(true, Ordering::Relaxed);
-                }
-                Echo::Same
-            }
-            (Some(_), Some(_)) => Echo::Other,
-            (None, _) => Echo::Unasked,
-            (Some(_), None) => Echo::Missing,
+    /// How the answer's correlation id stands to the request's; what it says of the bank is noted.
+    fn echo(
+        &self,
+        (request, endpoint): (&ProviderRequest, usize),
+        answer: &ProviderAnswer,
+        reused: bool,
+        was_sent: impl Fn(IdHash) -> bool,
+    ) -> Echo {
+        let (operation, echoes) = (self.operation(request, endpoint), &self.route.echoes);
+        let gives_back = echoes.habit(operation).echoes();
+        let name = X_CORRELATION_ID;
+        let sent = request.headers.get(&name);
+        let echo = Echo::of(sent, || answer.headers.get_all(&name), gives_back, was_sent);
+        match echo {
+            Echo::Same if !gives_back => echoes.note_echo(operation),
+            Echo::Unknown if !reused => echoes.note_its_own(operation),
+            _ => {}
         }
+        echo
     }
 
-    /// Whether this bank was seen to answer with the correlation id that it was given.
-    fn is_echoing(&self) -> bool {
-        self.route.echoes.load(Ordering::Relaxed)
+    fn operation(&self, request: &ProviderRequest, endpoint: usize) -> EchoOperation {
+        let ProviderRequest { method, path, .. } = request;
+        EchoOperation::of(method, path, &self.route.target.paths, self.host, endpoint)
     }
 
-    async fn over_shared(
-        &self,
-        mut shared: Shared,
-        request: &ProviderRequest,
-        fate: &Fate,
-    ) -> Sent {
-        let endpoint = shared.endpoint;
-        fate.note(|trail| trail.endpoint = Some(endpoint));
-        let request = self.in_http2(request, endpoint).map_err(Unsent::Lost)?;
-        fate.send();
-        let sending = shared.sender.try_send_request(request);
-        let sent = timeout(self.route.target.timeouts.first_byte, sending).await;
-        let lost = match sent {
-            Ok(Ok(response)) => {
-                let bytes_max = self.route.target.response_bytes_max;
-                return whole::read(response, bytes_max, fate).await.map_err(Unsent::Lost);
-            }
-            Ok(Err(mut error)) => match error.take_message() {
-                Some(_) => return Err(Unsent::Untouched(Fault::ConnectionLost)),
-                None => head_fault(error.error()),
-            },
-            Err(_) => Fault::ResponseTimeout,
-        };
-        // Its path may have died without a word; the next call dials anew.
-        self.pool.unshare(endpoint);
-        Err(Unsent::Lost(lost))
-    }
-
-    fn in_http2(
-        &self,
-        request: &ProviderRequest,
-        endpoint: usize,
-    ) -> Result<Request<Full<Bytes>>, Fault> {
-        let origin = self.route.target.origins(self.host).get(endpoint);
-        let (authority, _) =
-            self.authorities.get(endpoint).ok_or(Fault::Internal("target host"))?;
-        let scheme = match origin.map(|origin| origin.scheme) {
-            Some(Scheme::Https) => http::uri::Scheme::HTTPS,
-            Some(Scheme::Http) | None => http::uri::Scheme::HTTP,
-        };
-        let uri = http::Uri::builder().scheme(scheme).authority(authority.clone());
-        let uri = uri.path_and_query(&*request.path).build();
-        let mut http = Request::new(Full::new(request.body.clone()));
-        *http.method_mut() = request.method.clone();
-        *http.uri_mut() = uri.map_err(|_| Fault::Internal("target path"))?;
-        *http.headers_mut() = request.headers.to_map();
-        Ok(http)
+    /// What is known of how the bank answers this operation there.
+    fn habit(&self, request: &ProviderRequest, endpoint: usize) -> Habit {
+        self.route.echoes.habit(self.operation(request, endpoint))
     }
 }
 
@@ -351,13 +305,20 @@ fn authority(origin: &Origin) -> Option<(Authority, HeaderValue)> {
     Some((text.parse().ok()?, HeaderValue::from_str(&text).ok()?))
 }
 
-/// What an error before the answer's head means.
-fn head_fault(error: &hyper::Error) -> Fault {
-    if error.is_parse_too_large() {
-        Fault::ResponseTooLarge
-    } else if error.is_parse() || error.is_parse_status() {
-        Fault::ResponseMalformed("head")
-    } else {
-        Fault::ConnectionLost
-    }
+const WRONG_HTTP: Unsent = Unsent::Lost(Fault::Internal("another HTTP than was asked for"));
+
+/// Whether an answer may be given to who asked, by its correlation id. On a connection that was
+/// used before, and at a bank that gives ids back, an answer without one may be one too many, to
+/// somebody else: so may one under an id that nobody sent, unless the bank is known to make ids up.
+fn check_echo(echo: Echo, habit: Habit, reused: bool) -> Result<(), Unsent> {
+    let what = match echo {
+        Echo::Unasked | Echo::Same => return Ok(()),
+        Echo::AnotherCalls => "another call's answer",
+        Echo::Missing if habit.echoes() && reused => "an answer without its id",
+        Echo::Unknown if habit.echoes() && reused && !habit.names_its_own() => {
+            "an answer under another id"
+        }
+        Echo::Missing | Echo::Unknown => return Ok(()),
+    };
+    Err(Unsent::Lost(Fault::ResponseMalformed(what)))
 }

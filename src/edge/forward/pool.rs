@@ -8,12 +8,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http2;
 use tokio::time::Instant;
 
+use super::http2::Shared;
 use super::wire::Wire;
+use crate::echoes::IdHash;
 use crate::edge::commons::Shelves;
 
 /// A connection that carries one exchange at a time.
@@ -23,15 +22,39 @@ pub(super) struct Single {
     pub(super) endpoint: usize,
     /// Where it leads, if that came from a name.
     pub(super) address: Option<IpAddr>,
+    /// The ids of the calls that it carried last: an answer too many would be to one of them.
+    pub(super) sent: [IdHash; SENT_ON_ONE],
 }
 
-/// A connection that carries many.
-#[derive(Debug, Clone)]
-pub(super) struct Shared {
-    pub(super) sender: http2::SendRequest<Full<Bytes>>,
-    pub(super) endpoint: usize,
-    /// Where it leads, if that came from a name.
-    pub(super) address: Option<IpAddr>,
+/// So many ids of a connection's own are kept.
+const SENT_ON_ONE: usize = 4;
+
+impl Single {
+    pub(super) fn new(wire: Wire, endpoint: usize, address: Option<IpAddr>) -> Self {
+        Self { wire, endpoint, address, sent: Default::default() }
+    }
+
+    /// It carries a call under this id.
+    pub(super) fn note_sent(&mut self, id: IdHash) {
+        self.sent.rotate_right(1);
+        if let Some(newest) = self.sent.first_mut() {
+            *newest = id;
+        }
+    }
+}
+
+/// Connections in HTTP/2 that each worker has to one address at most: more than one only where the
+/// bank allows few streams.
+const SHARED_MAX: usize = 4;
+
+/// What there is to an address that is spoken to in HTTP/2.
+pub(super) enum Many {
+    /// A connection with a stream free.
+    Free(Shared),
+    /// None; one more may be made.
+    None,
+    /// None, and no more may be made: the bank allows no stream, or no more of them.
+    Full,
 }
 
 /// A connection that rests on a shelf.
@@ -120,24 +143,46 @@ impl Pool {
         }
     }
 
-    /// The connection to an address that carries many, while it lives.
-    pub(super) fn shared(&self, endpoint: usize) -> Option<Shared> {
+    /// A connection to an address that carries many, while it lives.
+    pub(super) fn shared(&self, endpoint: usize) -> Many {
         let mut kept = self.shared.borrow_mut();
-        let fit = |shared: &Shared| shared.endpoint == endpoint && !shared.sender.is_closed();
-        let (shared, used) = kept.iter_mut().find(|(shared, _)| fit(shared))?;
-        *used = Instant::now();
-        Some(shared.clone())
+        kept.retain(|(shared, _)| shared.is_open());
+        let mut there = kept.iter_mut().filter(|(shared, _)| shared.endpoint == endpoint);
+        if let Some((shared, used)) = there.find(|(shared, _)| shared.has_room()) {
+            *used = Instant::now();
+            return Many::Free(shared.clone());
+        }
+        let there = || kept.iter().filter(|(shared, _)| shared.endpoint == endpoint);
+        let full = there().count() >= SHARED_MAX || there().any(|(shared, _)| shared.allows_none());
+        if full { Many::Full } else { Many::None }
     }
 
-    /// Makes a connection the one that carries many.
+    /// Whether one more connection to an address may carry many.
+    pub(super) fn may_share(&self, endpoint: usize) -> bool {
+        let kept = self.shared.borrow();
+        kept.iter().filter(|(shared, _)| shared.endpoint == endpoint).count() < SHARED_MAX
+    }
+
+    /// Makes a connection one that carries many.
     pub(super) fn share(&self, shared: Shared) {
-        self.unshare(shared.endpoint);
-        self.shared.borrow_mut().push((shared, Instant::now()));
+        if self.may_share(shared.endpoint) {
+            self.shared.borrow_mut().push((shared, Instant::now()));
+        }
     }
 
     /// Gives that connection up; calls that are on it may end.
-    pub(super) fn unshare(&self, endpoint: usize) {
-        self.shared.borrow_mut().retain(|(shared, _)| shared.endpoint != endpoint);
+    pub(super) fn unshare(&self, given_up: &Shared) {
+        self.shared.borrow_mut().retain(|(shared, _)| !shared.is_same(given_up));
+    }
+
+    /// A call is sent under this id.
+    pub(super) fn note_sent(&self, id: IdHash) {
+        self.shelves.note_sent(self.worker, id);
+    }
+
+    /// Whether a call was sent to this bank under this id lately, by any worker.
+    pub(super) fn was_sent(&self, id: IdHash) -> bool {
+        self.shelves.was_sent(id)
     }
 
     /// Closes all that this worker has.
@@ -174,7 +219,7 @@ impl Pool {
         }
         self.shared.borrow_mut().retain(|(shared, used)| {
             now.saturating_duration_since(*used) < self.idle_timeout
-                && !shared.sender.is_closed()
+                && shared.is_open()
                 && right(shared.endpoint, shared.address)
         });
     }

@@ -1,4 +1,5 @@
-//! The outermost layer: a bank whose places are all taken sheds the call at once.
+//! The outermost layer: a bank whose places are taken, all or this client's share of them, sheds
+//! the call at once.
 //!
 //! tower's own `ConcurrencyLimit` under `LoadShed` keeps a reserved place in every service that
 //! found the limit full; with one service a worker, a small limit would starve the other workers.
@@ -11,17 +12,17 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::Outbound;
+use crate::concurrency::{ConcurrencyLimit, ConcurrencyPermit, Full};
 use crate::dialect::ProviderAnswer;
 use crate::fault::Fault;
-use crate::snapshot::{Place, Places};
 
 #[derive(Debug, Clone)]
 pub(super) struct ShedLayer {
-    places: Places,
+    places: ConcurrencyLimit,
 }
 
 impl ShedLayer {
-    pub(super) const fn new(places: Places) -> Self {
+    pub(super) const fn new(places: ConcurrencyLimit) -> Self {
         Self { places }
     }
 }
@@ -37,7 +38,7 @@ impl<S> Layer<S> for ShedLayer {
 #[derive(Debug)]
 pub(super) struct Shed<S> {
     inner: S,
-    places: Places,
+    places: ConcurrencyLimit,
 }
 
 impl<S> Service<Outbound> for Shed<S>
@@ -53,9 +54,9 @@ where
     }
 
     fn call(&mut self, outbound: Outbound) -> Self::Future {
-        let place = self.places.take();
-        let inner = place.is_some().then(|| self.inner.call(outbound));
-        ShedFuture { inner, _place: place }
+        let place = self.places.acquire(outbound.client);
+        let inner = place.is_ok().then(|| self.inner.call(outbound));
+        ShedFuture { inner, place }
     }
 }
 
@@ -64,7 +65,7 @@ pin_project! {
     pub(super) struct ShedFuture<F> {
         #[pin]
         inner: Option<F>,
-        _place: Option<Place>,
+        place: Result<ConcurrencyPermit, Full>,
     }
 }
 
@@ -72,9 +73,11 @@ impl<F: Future<Output = Result<ProviderAnswer, Fault>>> Future for ShedFuture<F>
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        match self.project().inner.as_pin_mut() {
-            Some(inner) => inner.poll(cx),
-            None => Poll::Ready(Err(Fault::TargetBusy)),
+        let this = self.project();
+        match (this.inner.as_pin_mut(), this.place) {
+            (Some(inner), _) => inner.poll(cx),
+            (None, Err(full)) => Poll::Ready(Err(Fault::TargetBusy(full.as_str()))),
+            (None, Ok(_)) => Poll::Ready(Err(Fault::Internal("a place without a call"))),
         }
     }
 }

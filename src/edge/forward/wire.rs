@@ -118,6 +118,22 @@ impl Wire {
         !came && (!look || !hears(self.socket()))
     }
 
+    /// What is wrong with a fresh connection on which nothing was asked yet: the bank has spoken,
+    /// or ended it. What is half of a record is a session ticket on its way.
+    pub(super) fn unfit(&mut self) -> Option<Fault> {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let read = match &mut self.stream {
+            Stream::Plain(socket) => SockRef::from(&*socket).peek(&mut [MaybeUninit::uninit()]),
+            Stream::Tls(tls) => blocking(tls.poll_read(cx, &mut self.buffer)),
+        };
+        match read {
+            // What comes before the request is no answer to it.
+            Ok(1..) => Some(Fault::ResponseMalformed("an answer to nothing")),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Ok(0) | Err(_) => Some(Fault::ConnectionLost),
+        }
+    }
+
     /// Says that no more will come, before it is closed in good order (RFC 8446 section 6.1): else
     /// a bank can't tell the end from a cut. It waits for nothing; what was not taken of a request
     /// stays behind.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Texts;
 use super::report::{Aside, Outcome, Report, config_of};
 use super::watch::Recorder;
 use crate::edge::clients::{Setting, StagedConfigs, setting};
@@ -50,6 +51,8 @@ pub(super) struct Staged {
     diff: Diff,
     aside: Vec<Aside>,
     papers: Papers,
+    /// Of the included files, to be kept once this is taken up.
+    pub(super) texts: Texts,
     /// When something of what was set aside comes to be good by itself, in Unix seconds.
     pub(super) again_at: Option<i64>,
 }
@@ -59,12 +62,13 @@ pub(super) struct Staged {
 /// # Errors
 /// [`Refused`] when nothing of it can be taken up.
 pub(super) fn stage(hub: &Hub, config: &Path, recorder: &Recorder) -> Result<Staged, Refused> {
-    let mut loaded =
-        routes::load(config, recorder).map_err(|report| Refused::new(lines(&report)))?;
     let previous = hub.snapshot.load_full();
+    let loaded = routes::load_after(config, recorder, &|_| Box::new(&previous.table));
+    let mut loaded = loaded.map_err(|report| Refused::new(lines(&report)))?;
     let kept = loaded.keep_last_good(config, &previous.table);
     let mut aside = set_aside(&loaded, &kept);
-    let Loaded { mut table, .. } = loaded;
+    let Loaded { mut table, good, included, .. } = loaded;
+    let texts = Texts { good, included };
     let shelf = Shelf::new(unix_now());
 
     let wanted = table.gateway.clone();
@@ -98,7 +102,7 @@ pub(super) fn stage(hub: &Hub, config: &Path, recorder: &Recorder) -> Result<Sta
     }
     compare_papers(&mut diff, &old_papers, &papers);
     table.gateway = taken_up;
-    Ok(Staged { previous, table, edge, configs, diff, aside, papers, again_at })
+    Ok(Staged { previous, table, edge, configs, diff, aside, papers, texts, again_at })
 }
 
 /// Lets every target whose certificates can't be used keep those that it has. Where its new entry
@@ -222,6 +226,9 @@ impl Staged {
             });
             // Certificates before the table: a new entry never meets an old certificate.
             hub.configs.replace(self.configs);
+            if let Some(side) = &self.edge {
+                side.tell(Option::as_deref(&hub.tls.load()));
+            }
             hub.tls.store(Arc::new(self.edge));
             hub.snapshot.store(Arc::new(snapshot));
             hub.standing.set_now(now);

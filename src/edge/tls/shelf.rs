@@ -8,24 +8,25 @@ use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
-use x509_parser::revocation_list::CertificateRevocationList;
 use zeroize::Zeroizing;
 
+use super::anchors::Anchors;
 use super::papers::Paper;
-use super::{TlsError, leaf_of, of_file};
+use super::{TlsError, leaf_of, of_file, provider};
+use crate::x509::{Certificate, RevocationList, Wanted, check_pem};
 
 /// Longest file that is read, in bytes: a revocation list can be long.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// What is said of a file that is no PEM. The parser's own message would quote it: of a file that
-/// lost its line ends, all of it, with the key that may be in it.
-const NO_PEM: &str = "holds no PEM that can be read; `-----BEGIN ...-----` and `-----END ...-----` \
-                      each need a line of their own";
+/// What is said of a file whose blocks can't be decoded. The parser's own message would quote it:
+/// of a file that lost its line ends, all of it, with the key that may be in it.
+const NO_PEM: &str = "holds no PEM that can be read: what stands between `-----BEGIN ...-----` and \
+                      `-----END ...-----` is no base64, or cut off";
 
 /// A file's bytes, wiped when they are dropped, or why they can't be read.
 type Bytes = Result<Rc<Zeroizing<Vec<u8>>>, TlsError>;
@@ -35,12 +36,22 @@ type Bytes = Result<Rc<Zeroizing<Vec<u8>>>, TlsError>;
 pub(in crate::edge) struct Shelf {
     now: i64,
     read: RefCell<HashMap<PathBuf, Bytes>>,
+    anchors: RefCell<HashMap<(PathBuf, Whose), Arc<Anchors>>>,
+}
+
+/// Who has chosen the CAs of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Whose {
+    /// The operator, who may have taken the wrong file.
+    Operators,
+    /// The system.
+    Systems,
 }
 
 impl Shelf {
     /// An empty shelf at this time, in Unix seconds.
     pub(in crate::edge) fn new(now: i64) -> Self {
-        Self { now, read: RefCell::default() }
+        Self { now, read: RefCell::default(), anchors: RefCell::default() }
     }
 
     pub(in crate::edge) const fn now(&self) -> i64 {
@@ -56,17 +67,17 @@ impl Shelf {
         read
     }
 
+    /// The certificates of a file.
     pub(super) fn read_chain(&self, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        let certificates = CertificateDer::pem_slice_iter(&self.bytes(file)?)
+        let bytes = self.check(file, Wanted::Certificates)?;
+        CertificateDer::pem_slice_iter(&bytes)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| of_file(file, NO_PEM))?;
-        leaf_of(file, &certificates)?;
-        Ok(certificates)
+            .map_err(|_| of_file(file, NO_PEM))
     }
 
     pub(super) fn read_key(&self, file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-        PrivateKeyDer::from_pem_slice(&self.bytes(file)?)
-            .map_err(|_| of_file(file, "holds no PEM private key"))
+        PrivateKeyDer::from_pem_slice(&self.check(file, Wanted::Key)?)
+            .map_err(|_| of_file(file, NO_PEM))
     }
 
     /// Every revocation list of a file: those of several CAs may stand one behind the other.
@@ -74,24 +85,47 @@ impl Shelf {
         &self,
         file: &Path,
     ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-        let lists = CertificateRevocationListDer::pem_slice_iter(&self.bytes(file)?)
+        CertificateRevocationListDer::pem_slice_iter(&self.check(file, Wanted::Lists)?)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| of_file(file, NO_PEM))?;
-        if lists.is_empty() {
-            return Err(of_file(file, "holds no PEM revocation list"));
+            .map_err(|_| of_file(file, NO_PEM))
+    }
+
+    /// A file's bytes, when they hold what is wanted and nothing that would be passed over.
+    fn check(&self, file: &Path, wanted: Wanted) -> Bytes {
+        let bytes = self.bytes(file)?;
+        check_pem(&file.display().to_string(), &bytes, wanted)
+            .map_err(|problem| of_file(file, problem))?;
+        Ok(bytes)
+    }
+
+    /// The CAs of a file, each file's once: a table may have a hundred thousand banks.
+    pub(super) fn anchors(&self, file: &Path, whose: Whose) -> Result<Arc<Anchors>, TlsError> {
+        if let Some(known) = self.anchors.borrow().get(&(file.to_owned(), whose)) {
+            return Ok(known.clone());
         }
-        Ok(lists)
+        let mut anchors = Anchors::new(provider().signature_verification_algorithms);
+        for certificate in self.read_chain(file)? {
+            let parsed = parse(file, &certificate)?;
+            if whose == Whose::Operators && is_no_authority(&parsed) {
+                return Err(of_file(file, no_authority(&parsed.shown_subject())));
+            }
+            anchors
+                .add(&certificate, &parsed)
+                .map_err(|error| of_file(file, format_args!("holds no CA to trust: {error}")))?;
+        }
+        let anchors = Arc::new(anchors);
+        self.anchors.borrow_mut().insert((file.to_owned(), whose), anchors.clone());
+        Ok(anchors)
     }
 
     /// A party's own certificate.
     pub(super) fn certificate(&self, role: &'static str, file: &Path) -> Result<Paper, TlsError> {
         let chain = self.read_chain(file)?;
         let leaf = parse(file, leaf_of(file, &chain)?)?;
-        let validity = leaf.validity();
-        let serial = leaf.raw_serial().iter().map(|octet| format!("{octet:02x}")).collect();
+        let serial = leaf.serial.iter().map(|octet| format!("{octet:02x}")).collect();
         Ok(Paper {
-            not_before: Some(validity.not_before.timestamp()),
-            not_after: Some(validity.not_after.timestamp()),
+            not_before: Some(leaf.not_before),
+            not_after: Some(leaf.not_after),
             serial: Some(serial),
             ..self.paper(role, file)?
         })
@@ -100,28 +134,17 @@ impl Shelf {
     /// Certificates of authorities.
     pub(super) fn authorities(&self, role: &'static str, file: &Path) -> Result<Paper, TlsError> {
         let chain = self.read_chain(file)?;
-        // One that can't be read for its date is rustls' to refuse.
-        let ends = chain.iter().filter_map(|certificate| {
-            Some(parse(file, certificate).ok()?.validity().not_after.timestamp())
-        });
+        // One that can't be read for its date is the verifier's to refuse.
+        let ends = chain.iter().filter_map(|one| Some(parse(file, one).ok()?.not_after));
         Ok(Paper { not_after: ends.min(), ..self.paper(role, file)? })
     }
 
     /// Revocation lists. Their end is the first `nextUpdate`.
     pub(super) fn lists(&self, file: &Path) -> Result<Paper, TlsError> {
-        let end = self.list_ends(file)?.into_iter().min();
-        Ok(Paper { not_after: end, ..self.paper("client_crl", file)? })
-    }
-
-    /// The `nextUpdate` of each revocation list of a file that has one, in Unix seconds.
-    pub(super) fn list_ends(&self, file: &Path) -> Result<Vec<i64>, TlsError> {
-        let mut ends = Vec::new();
-        for list in self.read_lists(file)? {
-            let (_, parsed) = CertificateRevocationList::from_der(&list)
-                .map_err(|_| of_file(file, "holds a revocation list that can't be read"))?;
-            ends.extend(parsed.next_update().map(|date| date.timestamp()));
-        }
-        Ok(ends)
+        let lists = self.read_lists(file)?;
+        let ends = lists.iter().map(|list| RevocationList::next_update_of(list));
+        let ends = ends.collect::<Result<Vec<_>, _>>().map_err(|fault| of_file(file, fault))?;
+        Ok(Paper { not_after: ends.into_iter().min(), ..self.paper("client_crl", file)? })
     }
 
     /// A private key: only whether it is another one.
@@ -136,9 +159,22 @@ impl Shelf {
     }
 }
 
-fn parse<'c>(file: &Path, der: &'c CertificateDer<'_>) -> Result<X509Certificate<'c>, TlsError> {
-    let parsed = X509Certificate::from_der(der).map(|(_, certificate)| certificate);
-    parsed.map_err(|_| of_file(file, "holds no certificate that can be read"))
+fn parse<'c>(file: &Path, der: &'c CertificateDer<'_>) -> Result<Certificate<'c>, TlsError> {
+    Certificate::parse(der).map_err(|_| of_file(file, "holds a certificate that can't be read"))
+}
+
+/// Whether a certificate can't be a CA's. One of version 1 does not say; one that has certified
+/// itself is its own, whatever it says.
+fn is_no_authority(certificate: &Certificate<'_>) -> bool {
+    let is_its_own = certificate.issuer == certificate.subject;
+    certificate.has_extensions && certificate.is_ca != Some(true) && !is_its_own
+}
+
+fn no_authority(name: &str) -> String {
+    format!(
+        "holds the certificate of `{name}`, which is no CA (basicConstraints): whoever has its \
+         key could certify others; name the CA that has certified it"
+    )
 }
 
 fn read(file: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
@@ -211,7 +247,11 @@ mod tests {
             assert!(problems.iter().any(Result::is_err), "{text}");
         }
         std::fs::write(&file, &key).unwrap();
-        assert_eq!(Shelf::new(0).read_chain(&file).unwrap_err().message, NO_PEM);
-        assert_eq!(Shelf::new(0).read_lists(&file).unwrap_err().message, NO_PEM);
+        for problem in [
+            Shelf::new(0).read_chain(&file).unwrap_err(),
+            Shelf::new(0).read_lists(&file).unwrap_err(),
+        ] {
+            assert!(problem.message.contains("a line of its own"), "{problem}");
+        }
     }
 }

@@ -9,17 +9,23 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{CertificateError, Error, RootCertStore};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use rustls::{CertificateError, Error};
 
-use super::{Shelf, TlsError, of_file, provider};
+use super::anchors::{Anchor, Anchors};
+use super::revocation::Revocation;
+use super::shelf::Whose;
+use super::verifier::{ClientVerifier, hints};
+use super::{Shelf, TlsError, of_file};
 use crate::ids::Fingerprint;
 use crate::routes::{ClientAuth, EdgeTls};
+use crate::x509::Certificate;
 
-/// Most certificates whose check is remembered; beyond them, all are forgotten once.
+/// Most certificates whose check is remembered.
 const CHECKED_MAX: usize = 10_000;
+/// So many of them are forgotten where there is no room for one more: a part, whose checks are made
+/// anew one by one, and not all in one moment.
+const FORGOTTEN_AT_ONCE: usize = 64;
 
 /// Why a connection that was good has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,45 +59,56 @@ impl Ending {
 /// The verifier, and what it has said.
 #[derive(Debug)]
 pub(in crate::edge) struct Trust {
-    verifier: Arc<dyn ClientCertVerifier>,
+    verifier: Arc<ClientVerifier>,
+    anchors: Arc<Anchors>,
+    /// The lists, where any are named.
+    revocation: Option<Arc<Revocation>>,
     /// When each revocation list is too old to be believed, in Unix seconds. Which of them a
     /// certificate rests on is the verifier's to know, so that all are dates to ask it again.
     lists_until: Vec<i64>,
     /// Until when each certificate that was checked is good, in Unix seconds.
     checked: DashMap<Fingerprint, i64>,
+    /// What the operator should know of the files: nothing of it keeps them from being used.
+    pub(in crate::edge) notices: Vec<TlsError>,
 }
 
 impl Trust {
-    /// Trust in the table's CAs.
+    /// Trust in the table's CAs. `previous` is what is trusted until now, none at the start.
     ///
     /// # Errors
-    /// [`TlsError`] names the file.
-    pub(super) fn build(tls: &EdgeTls, shelf: &Shelf) -> Result<Self, TlsError> {
-        let mut roots = RootCertStore::empty();
-        for certificate in shelf.read_chain(&tls.client_ca)? {
-            roots.add(certificate).map_err(|error| of_file(&tls.client_ca, error))?;
+    /// [`TlsError`] names the file. Lists that would let nobody in are an error, and so are lists
+    /// that would shut out everybody of a CA whose clients are let in now.
+    pub(super) fn build(
+        tls: &EdgeTls,
+        shelf: &Shelf,
+        previous: Option<&Self>,
+    ) -> Result<Self, TlsError> {
+        let anchors = shelf.anchors(&tls.client_ca, Whose::Operators)?;
+        let mut notices = Vec::new();
+        if let Err(bytes) = hints(&anchors) {
+            notices.push(of_file(&tls.client_ca, too_many_hints(bytes)));
         }
-        let (mut crls, mut lists_until) = (Vec::new(), Vec::new());
-        for file in &tls.client_crl {
-            crls.extend(shelf.read_lists(file)?);
-            if !tls.accepts_expired_crl {
-                lists_until.extend(shelf.list_ends(file)?);
+        let mut revocation = None;
+        if !tls.client_crl.is_empty() {
+            let mut lists = Revocation::new(tls.accepts_expired_crl);
+            for file in &tls.client_crl {
+                notices.extend(lists.add(&anchors, file, shelf.read_lists(file)?)?);
             }
+            notices.extend(check_coverage(tls, &anchors, &lists, previous)?);
+            revocation = Some(Arc::new(lists));
         }
-        let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
-            .with_crls(crls)
-            // Where CRLs are named, one must cover the client's issuer: an unknown status is
-            // refused.
-            .only_check_end_entity_revocation();
-        if !tls.accepts_expired_crl {
-            // A list that is too old does not know who was revoked since.
-            verifier = verifier.enforce_revocation_expiration();
-        }
-        if tls.client_auth == ClientAuth::Optional {
-            verifier = verifier.allow_unauthenticated();
-        }
-        let verifier = verifier.build().map_err(|error| of_file(&tls.client_ca, error))?;
-        Ok(Self { verifier, lists_until, checked: DashMap::new() })
+        let lists_until = revocation.as_ref().map(|lists| lists.ends()).unwrap_or_default();
+        let mandatory = tls.client_auth == ClientAuth::Required;
+        let verifier = ClientVerifier::new(anchors.clone(), revocation.clone(), mandatory);
+        let verifier = Arc::new(verifier);
+        Ok(Self { verifier, anchors, revocation, lists_until, checked: DashMap::new(), notices })
+    }
+
+    /// Whether clients of a CA are let in as far as lists go.
+    fn lets_in(&self, anchor: &Anchor) -> bool {
+        let same = |one: &Anchor| one.key() == anchor.key() && one.subject() == anchor.subject();
+        let covers = |lists: &Arc<Revocation>| lists.file_of(anchor).is_some();
+        self.anchors.iter().any(same) && self.revocation.as_ref().is_none_or(covers)
     }
 
     pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
@@ -132,7 +149,11 @@ impl Trust {
         }
         let until = self.holds_until(chain, now);
         if self.checked.len() >= CHECKED_MAX {
-            self.checked.clear();
+            let some: Vec<_> =
+                self.checked.iter().take(FORGOTTEN_AT_ONCE).map(|it| *it.key()).collect();
+            for fingerprint in some {
+                self.checked.remove(&fingerprint);
+            }
         }
         self.checked.insert(*fingerprint, until);
         until
@@ -140,14 +161,70 @@ impl Trust {
 
     /// Until when a check holds: the first date in the chain, or of a list, that is to come.
     fn holds_until(&self, chain: &[CertificateDer<'_>], now: i64) -> i64 {
-        let ends = chain.iter().filter_map(|certificate| {
-            let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-            Some(parsed.validity().not_after.timestamp())
-        });
+        let ends = chain.iter().filter_map(|one| Some(Certificate::parse(one).ok()?.not_after));
         // A date itself is still good (RFC 5280 section 4.1.2.5).
         let ends = ends.chain(self.lists_until.iter().copied()).map(|end| end.saturating_add(1));
         ends.filter(|end| *end > now).min().unwrap_or(i64::MAX)
     }
+}
+
+/// Finds the CAs that no list covers: an unknown status is refused, so that none of their clients
+/// is let in. Gives back what the operator should know.
+///
+/// # Errors
+/// That would be everybody, or everybody of a CA whose clients are let in now.
+fn check_coverage(
+    tls: &EdgeTls,
+    anchors: &Anchors,
+    lists: &Revocation,
+    previous: Option<&Trust>,
+) -> Result<Vec<TlsError>, TlsError> {
+    let bare: Vec<_> = anchors.iter().filter(|one| lists.file_of(one).is_none()).collect();
+    let first = tls.client_crl.first().unwrap_or(&tls.client_ca);
+    let authorities = tls.client_ca.display();
+    if bare.len() == anchors.iter().count() {
+        let and_others = if tls.client_crl.len() > 1 { ", and so do all others" } else { "" };
+        return Err(of_file(
+            first,
+            format_args!(
+                "holds no list that a CA of {authorities} has signed{and_others}, so that no \
+                 client could be let in; name the lists of these CAs, or no list"
+            ),
+        ));
+    }
+    for anchor in &bare {
+        let Some(before) = previous.filter(|before| before.lets_in(anchor)) else { continue };
+        let file = before.revocation.as_ref().and_then(|lists| lists.file_of(anchor));
+        return Err(of_file(
+            file.unwrap_or(first),
+            format_args!(
+                "holds no list of `{}` of {authorities}, nor does another file of `client_crl`, \
+                 so that its clients, who are let in now, would be shut out",
+                anchor.shown
+            ),
+        ));
+    }
+    let told = bare.iter().take(BARE_SHOWN_MAX).map(|anchor| {
+        of_file(
+            &tls.client_ca,
+            format_args!(
+                "no file of `client_crl` holds a list of `{}`: nobody whom it has certified is \
+                 let in",
+                anchor.shown
+            ),
+        )
+    });
+    Ok(told.collect())
+}
+
+/// Most CAs without a list that are told one by one.
+const BARE_SHOWN_MAX: usize = 20;
+
+fn too_many_hints(bytes: usize) -> String {
+    format!(
+        "its CAs' names are {bytes} bytes, more than clients can read; they are sent none, and \
+         choose their certificate by themselves"
+    )
 }
 
 fn ending(error: &Error) -> Ending {
@@ -161,81 +238,4 @@ fn ending(error: &Error) -> Ending {
 }
 
 #[cfg(test)]
-mod tests {
-    use rcgen::{
-        BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
-        KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
-    };
-
-    use super::*;
-
-    /// An authority whose revocation list ends with this year, its list, and one of its clients.
-    struct Authority {
-        pem: String,
-        list: String,
-        client: CertificateDer<'static>,
-    }
-
-    fn params(name: &str) -> CertificateParams {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        (params.not_before, params.not_after) =
-            (date_time_ymd(2020, 1, 1), date_time_ymd(2040, 1, 1));
-        params
-    }
-
-    fn authority(name: &str, year: i32) -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut of_authority = params(name);
-        of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        of_authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let pem = of_authority.self_signed(&key).unwrap().pem();
-        let issuer = Issuer::new(of_authority, key);
-        let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(year, 1, 1),
-            crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
-            revoked_certs: Vec::new(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        let list = list.signed_by(&issuer).unwrap().pem().unwrap();
-        let client = params("client").signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
-        Authority { pem, list, client: client.der().clone() }
-    }
-
-    #[test]
-    fn every_list_that_lapses_ends_its_clients_and_not_the_first_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let (one, two) = (authority("one", 2031), authority("two", 2032));
-        let [begins_2030, begins_2031, begins_2032] =
-            [2030, 2031, 2032].map(|year| date_time_ymd(year, 1, 1).unix_timestamp());
-        std::fs::write(path("ca.pem"), one.pem + &two.pem).unwrap();
-        std::fs::write(path("one"), &one.list).unwrap();
-        std::fs::write(path("two"), &two.list).unwrap();
-        std::fs::write(path("both"), one.list + &two.list).unwrap();
-        for files in [["one", "two"].as_slice(), &["both"]] {
-            let tls = EdgeTls {
-                cert: path("unused"),
-                key: path("unused"),
-                client_ca: path("ca.pem"),
-                client_crl: files.iter().map(|name| path(name)).collect(),
-                client_auth: ClientAuth::Required,
-                accepts_expired_crl: false,
-            };
-            let trust = Trust::build(&tls, &Shelf::new(begins_2030)).unwrap();
-            let check = |client: &CertificateDer<'static>, now: i64| {
-                trust.check(&Fingerprint::of_der(client), std::slice::from_ref(client), now)
-            };
-            for client in [&one.client, &two.client] {
-                assert_eq!(check(client, begins_2030), Ok(begins_2031 + 1));
-            }
-            assert_eq!(check(&one.client, begins_2031 + 1), Err(Ending::Untrusted));
-            assert_eq!(check(&two.client, begins_2031 + 1), Ok(begins_2032 + 1));
-            assert_eq!(check(&two.client, begins_2032 + 1), Err(Ending::Untrusted));
-            // A clock that jumped forward and came back keeps nobody out.
-            assert_eq!(check(&one.client, begins_2030), Ok(begins_2031 + 1));
-        }
-    }
-}
+mod tests;

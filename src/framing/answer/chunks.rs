@@ -59,7 +59,7 @@ impl Chunks {
                     let (line_bytes, size) = line;
                     // The library takes any byte for an extension, a bare LF too.
                     let text = bytes.get(..line_bytes.saturating_sub(2)).unwrap_or_default();
-                    if text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+                    if !is_size_line(text) {
                         return Err(malformed());
                     }
                     self.wasted += line_bytes.saturating_sub(16);
@@ -106,6 +106,80 @@ impl Chunks {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Whether the line says a size, and behind it nothing but extensions (RFC 9112 section 7.1.1):
+/// `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )`. Others read what is looser
+/// in other ways.
+fn is_size_line(line: &[u8]) -> bool {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let mut rest = line.get(digits..).unwrap_or_default();
+    while !rest.is_empty() {
+        let Some(name) = after(after_space(rest), b';').map(after_space).and_then(after_token)
+        else {
+            return false;
+        };
+        rest = name;
+        if let Some(value) = after(after_space(name), b'=').map(after_space) {
+            match after_token(value).or_else(|| after_quoted(value)) {
+                Some(after_value) => rest = after_value,
+                None => return false,
+            }
+        }
+    }
+    digits > 0
+}
+
+fn after(text: &[u8], byte: u8) -> Option<&[u8]> {
+    text.split_first().filter(|(first, _)| **first == byte).map(|(_, rest)| rest)
+}
+
+fn after_space(text: &[u8]) -> &[u8] {
+    let space = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    text.get(space..).unwrap_or_default()
+}
+
+/// RFC 9110 section 5.6.2.
+fn after_token(text: &[u8]) -> Option<&[u8]> {
+    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let token = text.iter().take_while(|byte| is_tchar(byte)).count();
+    text.get(token..).filter(|_| token > 0)
+}
+
+/// RFC 9110 section 5.6.4.
+fn after_quoted(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = after(text, b'"')?;
+    loop {
+        let (first, behind) = rest.split_first()?;
+        rest = match first {
+            b'"' => return Some(behind),
+            b'\\' => behind.split_first().filter(|(byte, _)| !is_control(**byte))?.1,
+            byte if is_control(*byte) => return None,
+            _ => behind,
+        };
+    }
+}
+
+const fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && byte != b'\t'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_line_has_a_size_and_extensions_as_the_rfc_writes_them() {
+        for good in ["2", "00aF", "2;a", "2;a=b", "2 ; a = b", "2;a=\"x;\\\" y\"", "2;a;b=c;d"] {
+            assert!(is_size_line(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "", ";a", "2 ", "2\t", "2;", "2; ", "2;a ", "2;a=", "2;=b", "2;a b", "2 a", "2;a=\"b",
+            "2;a\n",
+        ] {
+            assert!(!is_size_line(bad.as_bytes()), "{bad}");
         }
     }
 }

@@ -117,7 +117,8 @@ impl Facts {
     }
 
     fn add_registrations(&mut self, key: &str, registrations: &Registrations) {
-        let Registrations { shared, own } = registrations;
+        // Who has the same id follows from the ids.
+        let Registrations { shared, own, same: _ } = registrations;
         if let Some(shared) = shared {
             self.add_registration(key, shared);
         }

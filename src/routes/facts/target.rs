@@ -25,6 +25,7 @@ impl Facts {
             paths,
             tls,
             http,
+            reuse,
             headers,
             timeouts,
             limit,
@@ -54,6 +55,7 @@ impl Facts {
             UpstreamHttp::Http2 => "2",
         };
         facts.show("http", http);
+        facts.show("reuse", reuse.as_str());
         facts.add_headers("headers", headers);
         let Timeouts { connect, first_byte, total, idle } = timeouts;
         facts.time("timeouts.connect", *connect);
@@ -91,12 +93,14 @@ impl Facts {
             assert_username,
             // Follows from the dialect's own keys.
             remembers_tokens: _,
+            unknown_tokens,
         } = translation;
         self.list("answers", overrides.iter().map(describe_override));
         self.maybe_time("default_expires_in", *default_expires_in);
         self.show("rotates_refresh_tokens", rotates_refresh_tokens);
         self.maybe_time("replay_window", *replay_window);
         self.show("assert_username", assert_username);
+        self.show("unknown_tokens", unknown_tokens.as_str());
     }
 
     fn add_paths(&mut self, paths: &Paths) {

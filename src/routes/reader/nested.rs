@@ -21,8 +21,7 @@ impl<'d> Reader<'d> {
                 let what = format!("`{key}` holds a secret itself");
                 return Err(Wrong::new(what).right(right));
             }
-            Secret::resolve(text, self.page.directory(), self.page.sources)
-                .map_err(|what| Wrong::new(what).right(right))
+            self.page.references().resolve(text).map_err(|what| Wrong::new(what).right(right))
         })
         .map(|secret| secret.value)
     }
@@ -33,7 +32,7 @@ impl<'d> Reader<'d> {
         self.page.mask_within(value, self.base);
         let text = self.as_text(value, key)?;
         self.parsed(text, |text| {
-            Secret::resolve(text, self.page.directory(), self.page.sources).map_err(|what| {
+            self.page.references().resolve(text).map_err(|what| {
                 Wrong::new(what).right("`${env:NAME}` or `${file:path}`, set and not empty")
             })
         })

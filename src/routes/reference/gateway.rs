@@ -13,13 +13,58 @@ pub(in crate::routes) static ROOT: Section = Section {
             "include",
             "list of file names, `*` in the last part",
             "[]",
-            "Files of targets, relative to this file. A broken one is set aside; the rest loads.",
+            "Files of targets, relative to this file, each of at most 1 MiB. A broken one is set \
+             aside; the rest loads.",
         ),
+        Row::table("included", "", "What included files may do beyond their own entries."),
         Row::table("gateway", "required", "The process: listeners, TLS, limits."),
         Row::table("api", "required", "The contracts that are served."),
         Row::table("client", "", "Who may call."),
         Row::table("target_defaults", "", "What a target may leave out."),
         Row::table("target", "", "The banks."),
+    ],
+};
+
+pub(in crate::routes) static INCLUDED: Section = Section {
+    name: "included",
+    heading: "[[included]]",
+    meaning: "What an included file may do beyond its own entries; nothing of it where none fits. \
+              Of several that fit a file, the first holds. `{stem}` stands for the file's name \
+              without what is behind its last dot, so that each bank has what is its own.",
+    rows: &[
+        Row::other(
+            "files",
+            "list of file names with `*`, without folders",
+            "",
+            "Which files; all, if left out.",
+        ),
+        Row::other(
+            "env_prefix",
+            "text, such as `BANK_{stem}_`",
+            "",
+            "`${env:NAME}` may name variables that begin so; none, if left out.",
+        ),
+        Row::other(
+            "folder",
+            "folder name, such as `secrets/{stem}`",
+            "",
+            "`${file:path}` and the files of `tls` may name files in it, and are named from there; \
+             none, if left out. A link out of it is refused.",
+        ),
+        Row::other(
+            "ids",
+            "list of target ids with `*` and `{stem}`",
+            "",
+            "Which ids its targets may have; any that is free, if left out.",
+        ),
+        Row::flag("allow_private_addresses", "Its targets may allow private addresses."),
+        Row::flag("insecure_plain_upstream", "Its targets may allow `http://`."),
+        Row::flag(
+            "wide_limits",
+            "Beyond what `[target_defaults]` say: more than 1024 calls at once, 60 s in all, 256 \
+             idle connections or 8 MiB of answer, and looks more often than every 5 s.",
+        ),
+        Row::count("targets_max", Some(1_000), 1, 100_000, "Targets in one file."),
     ],
 };
 
@@ -40,6 +85,12 @@ pub(in crate::routes) static GATEWAY: Section = Section {
             "address and port",
             "\"127.0.0.1:9443\"",
             "The admin listener: health, metrics, status page. Plain HTTP.",
+        ),
+        Row::other(
+            "admin_hosts",
+            "list of names",
+            "[]",
+            "Names of the admin listener; addresses and names without a dot need not be listed.",
         ),
         Row::flag("insecure_public_admin", "Allow `admin` on an address that is not loopback."),
         Row::flag(
@@ -67,6 +118,14 @@ pub(in crate::routes) static GATEWAY: Section = Section {
             "folder name",
             "",
             "A private folder for the upgrade socket, made if it is not there. No upgrade without.",
+        ),
+        Row::other(
+            "state_dir",
+            "folder name",
+            "",
+            "A private folder for what has to live longer than the process, made if it is not \
+             there: whose a token is, and each included file as it was when it was good. If left \
+             out, the first is in memory only, and the files are in `state` in `run_dir`.",
         ),
         Row::other(
             "watch",
@@ -154,7 +213,21 @@ pub(in crate::routes) static LIMITS: Section = Section {
             1_000_000,
             "Open connections from one address.",
         ),
+        Row::count(
+            "connections_per_certificate_max",
+            Some(2_500),
+            1,
+            1_000_000,
+            "Open connections with one client certificate.",
+        ),
         Row::count("handshakes_max", Some(64), 1, 10_000, "TLS handshakes under way in a worker."),
+        Row::count(
+            "handshakes_pending_max",
+            Some(1_024),
+            1,
+            100_000,
+            "Connections in a worker whose handshake has not begun: silent ones, and who waits.",
+        ),
         Row::count("h2_streams_max", Some(100), 1, 10_000, "HTTP/2 streams open on a connection."),
         Row::count(
             "h2_resets_max",
@@ -176,6 +249,20 @@ pub(in crate::routes) static LIMITS: Section = Section {
             65_536,
             1_073_741_824,
             "Answers over HTTP/2 that wait for their client, of a connection; above 16 KiB each.",
+        ),
+        Row::bytes(
+            "buffered_bytes_max",
+            268_435_456,
+            1_048_576,
+            1_099_511_627_776,
+            "Requests under way and answers that wait, of all clients together.",
+        ),
+        Row::bytes(
+            "client_buffered_bytes_max",
+            67_108_864,
+            65_536,
+            1_099_511_627_776,
+            "The same of one client certificate, or of an address without one.",
         ),
     ],
 };

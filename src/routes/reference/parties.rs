@@ -129,6 +129,7 @@ pub(in crate::routes) static TARGET_DEFAULTS: Section = Section {
         Row::time("resolve_every", 5_000, 1_000, 3_600_000, "As in a target."),
         Row::table("breaker", "", "As in a target."),
         Row::choice("http", &["1.1", "2"], "As in a target."),
+        Row::choice("reuse", &["idle", "never"], "As in a target."),
         Row::bytes("response_bytes_max", 1_048_576, 1_024, 67_108_864, "As in a target."),
         Row::count("idle_connections_max", Some(32), 0, 10_000, "As in a target."),
     ],
@@ -183,6 +184,12 @@ pub(in crate::routes) static TARGET: Section = Section {
             "Answer the username check from what was said at the token call. It proves that the \
              name is the same, and no more.",
         ),
+        Row::choice(
+            "unknown_tokens",
+            &["learn", "refuse", "pass"],
+            "What becomes of a token that nobody is known to have got, where clients share the \
+             hub's registration. `learn` passes it until `state_dir` has kept owners for 190 days.",
+        ),
         Row::other(
             "upstream",
             "`https://host:port`, or a list",
@@ -204,6 +211,12 @@ pub(in crate::routes) static TARGET: Section = Section {
         Row::table("paths", "", "Where each call goes."),
         Row::table("tls", "", "The hub's side of TLS with it."),
         Row::choice("http", &["1.1", "2"], "The HTTP that it is spoken to in."),
+        Row::choice(
+            "reuse",
+            &["idle", "never"],
+            "Whether a connection that is idle carries the next call; `never` is for a bank that \
+             gives no correlation ids back and may send an answer too many.",
+        ),
         Row::other(
             "headers",
             "table of names and values, with `${env:NAME}` and `${file:path}`",
@@ -219,8 +232,8 @@ pub(in crate::routes) static TARGET: Section = Section {
             60_000,
             0,
             86_400_000,
-            "How long its own `Retry-After` (429, 503) is believed: until then nobody calls it. \
-             `0ms` lets calls through.",
+            "How long its own `Retry-After` (429, 503) is believed: until then nobody calls \
+             it (503), or not the client that got it (429). `0ms` lets calls through.",
         ),
         Row::time(
             "resolve_every",

@@ -19,6 +19,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::fault::Name;
+use crate::ids::ClientId;
 use crate::oauth::ErrorCode;
 
 /// The language that a bank speaks.
@@ -63,10 +64,37 @@ impl Dialect {
         !matches!(self, Self::Konsentus(_) | Self::Oxlin(_))
     }
 
+    /// Whether the bank takes this client's calls for those of others: the hub is registered there
+    /// once for several of them, so that the bank can't tell whose a token is.
+    pub fn shares_registration(&self, client: &ClientId) -> bool {
+        match self {
+            // The bank is told the client's id; Konsentus' tokens come back to the hub in no call.
+            Self::Blink | Self::Konsentus(_) => false,
+            Self::OAuth2(oauth2) => oauth2.registrations.is_shared(client),
+            Self::Flinks(flinks) => flinks.registrations.is_shared(client),
+            Self::Oxlin(_) => true,
+        }
+    }
+
     /// Whether it signs what it says, for which it has to know the time.
     pub fn signs(&self) -> bool {
         let Self::OAuth2(oauth2) = self else { return false };
         matches!(oauth2.authentication, Authentication::PrivateKeyJwt(_))
+    }
+
+    /// Whether every client shows the bank something of its own: only then can it tell them apart.
+    pub const fn names_each_client(&self) -> bool {
+        matches!(self, Self::Blink)
+    }
+
+    /// The clients that have a registration of their own there.
+    pub fn registered(&self) -> impl Iterator<Item = &ClientId> {
+        let registrations = match self {
+            Self::OAuth2(oauth2) => Some(&oauth2.registrations),
+            Self::Flinks(flinks) => Some(&flinks.registrations),
+            Self::Blink | Self::Konsentus(_) | Self::Oxlin(_) => None,
+        };
+        registrations.into_iter().flat_map(|registrations| registrations.own.keys())
     }
 
     /// Whether it has a way to ask the bank about a username.
@@ -96,6 +124,33 @@ pub struct Translation {
     /// Whether the hub remembers until when an access token lives: to tell a bank's 401 for an
     /// expired token from its 401 for something else.
     pub remembers_tokens: bool,
+    /// What becomes of a token that nobody is known to have got, where clients share the hub's
+    /// registration.
+    pub unknown_tokens: UnknownTokens,
+}
+
+/// What becomes of a token that nobody is known to have got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownTokens {
+    /// It passes until the record of owners, kept over restarts, is older than tokens get; then it
+    /// is refused.
+    #[default]
+    Learn,
+    /// It is refused.
+    Refuse,
+    /// It passes.
+    Pass,
+}
+
+impl UnknownTokens {
+    /// The name in `routes.toml`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Learn => "learn",
+            Self::Refuse => "refuse",
+            Self::Pass => "pass",
+        }
+    }
 }
 
 /// One row of a target's override table: what an upstream answer becomes.

@@ -18,6 +18,8 @@ pub struct Gateway {
     pub listen: Vec<Listen>,
     /// The admin listener.
     pub admin: Admin,
+    /// Names besides addresses and `localhost` that the admin listener is asked by; in lower case.
+    pub admin_hosts: Vec<String>,
     /// Worker threads; `None` is one for each core.
     pub workers: Option<NonZeroU32>,
     /// `[gateway.tls]`; absent only when every listener is insecure.
@@ -36,11 +38,27 @@ pub struct Gateway {
     pub drain_quiet: Duration,
     /// The private folder of the upgrade socket; without it there is no upgrade.
     pub run_dir: Option<PathBuf>,
+    /// The private folder of what has to live longer than the process. Without it, whose a token is
+    /// does not; the last good files of banks are then within `run_dir`.
+    pub state_dir: Option<PathBuf>,
     /// How changed files are found out.
     pub watch: Watch,
 }
 
 impl Gateway {
+    /// Every address that it listens on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let listen = self.listen.iter().map(|listen| listen.address);
+        listen.chain([self.admin.address]).collect()
+    }
+
+    /// The private folder where a bank's file is kept as it was when it was good; none without
+    /// `state_dir` and `run_dir`.
+    pub fn state_dir(&self) -> Option<PathBuf> {
+        let within = || self.run_dir.as_ref().map(|folder| folder.join("state"));
+        self.state_dir.clone().or_else(within)
+    }
+
     /// What a running process makes of this one: its sockets, threads and log stay as they are in
     /// `running`, and so does what would mean something else on those sockets.
     #[must_use]
@@ -51,6 +69,7 @@ impl Gateway {
         gateway.workers = running.workers;
         gateway.access_log.clone_from(&running.access_log);
         gateway.run_dir.clone_from(&running.run_dir);
+        gateway.state_dir.clone_from(&running.state_dir);
         if self.listen != running.listen {
             // Whether a header is believed was weighed against the new listeners, not these.
             gateway.insecure_header_identity = running.insecure_header_identity;
@@ -143,8 +162,12 @@ pub struct EdgeLimits {
     pub connections_max: usize,
     /// Open connections from one address.
     pub connections_per_address_max: usize,
+    /// Open connections with one client certificate.
+    pub connections_per_certificate_max: usize,
     /// TLS handshakes under way in one worker.
     pub handshakes_max: usize,
+    /// Connections in one worker whose TLS handshake has not begun.
+    pub handshakes_pending_max: usize,
     /// HTTP/2 streams open at once on a connection.
     pub h2_streams_max: u32,
     /// HTTP/2 streams reset by the peer before their answer, over a connection's life.
@@ -153,6 +176,10 @@ pub struct EdgeLimits {
     pub h2_frames_max: u32,
     /// Bytes of large answers that a connection over HTTP/2 was given and has not taken.
     pub h2_untaken_bytes_max: usize,
+    /// Bytes of requests under way and of answers that wait, of all clients together.
+    pub buffered_bytes_max: usize,
+    /// The same of one client.
+    pub client_buffered_bytes_max: usize,
 }
 
 /// `[gateway.access_log]`.

@@ -59,6 +59,26 @@ pub enum UpstreamHttp {
     Http2,
 }
 
+/// Whether a connection carries more than one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Reuse {
+    /// One that is idle, and fit for it, does.
+    #[default]
+    Idle,
+    /// Each call has a connection of its own: nothing on it can be another call's answer.
+    Never,
+}
+
+impl Reuse {
+    /// The name in `routes.toml`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Never => "never",
+        }
+    }
+}
+
 /// The whole path of each call, base path included; `None` where the bank has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -185,6 +205,8 @@ pub struct Target {
     pub tls: Arc<TargetTls>,
     /// HTTP towards it.
     pub http: UpstreamHttp,
+    /// Whether its connections carry more than one call.
+    pub reuse: Reuse,
     /// Fields added to each request to it. The values may be secrets: marked sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Its deadlines.

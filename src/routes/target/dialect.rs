@@ -22,11 +22,13 @@ use crate::routes::page::{At, Wrong};
 use crate::routes::reader::Reader;
 use crate::routes::reference::{self, ShortTime};
 use crate::routes::table::dialect::{Authentication, UsernameCheck};
-use crate::routes::table::{Dialect, Override, Paths, Translation};
+use crate::routes::table::{Dialect, Override, Paths, Translation, UnknownTokens};
 
 /// Every dialect that has a table of its own, which has its name.
 const WITH_TABLE: [&str; 4] = ["oauth2", "flinks", "konsentus", "oxlin"];
 
+/// Most rows of `answers`: each refusal of the bank is compared with them.
+const OVERRIDES_MAX: usize = 64;
 const EXPIRES_IN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(8_784 * 3_600)];
 const REPLAY_WINDOW: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
 
@@ -95,6 +97,11 @@ fn refuse_unused(section: &Reader<'_>, name: &str) {
 
 fn read_translation(section: &Reader<'_>, name: &str, dialect: &Dialect) -> Translation {
     let overrides = section.tables("answers", &reference::ANSWER);
+    if overrides.len() > OVERRIDES_MAX {
+        let what = format!("`answers` has {} rows", overrides.len());
+        let right = format!("at most {OVERRIDES_MAX}");
+        section.page.error(section.key_span("answers"), Wrong::new(what).right(right));
+    }
     // Oxlin's are taken to: a second refresh with the same one may end the consent.
     let rotates_refresh_tokens = section.flag("rotates_refresh_tokens") || name == "oxlin";
     let replay_window = read_time(section, "replay_window", REPLAY_WINDOW);
@@ -120,6 +127,11 @@ fn read_translation(section: &Reader<'_>, name: &str, dialect: &Dialect) -> Tran
         replay_window: replay_window.map(|window| window.value),
         assert_username: section.flag("assert_username"),
         remembers_tokens: remembers_tokens(dialect),
+        unknown_tokens: match section.choice("unknown_tokens") {
+            Some("refuse") => UnknownTokens::Refuse,
+            Some("pass") => UnknownTokens::Pass,
+            _ => UnknownTokens::Learn,
+        },
     }
 }
 

@@ -6,10 +6,12 @@ use http::{HeaderName, HeaderValue};
 
 use crate::routes::page::{At, Wrong};
 use crate::routes::reader::{Reader, shorten};
-use crate::routes::secret::Secret;
 
 /// Most fields that a table adds.
 const HEADERS_MAX: usize = 16;
+
+/// Longest value of one, in bytes.
+const VALUE_BYTES_MAX: usize = 16 * 1_024;
 
 /// Fields that belong to one connection (RFC 9110 section 7.6.1) or that corgate writes itself:
 /// a second one would contradict it, or let a table undo what the gateway promises.
@@ -51,7 +53,8 @@ pub(super) fn read(section: &Reader<'_>) -> Vec<(HeaderName, HeaderValue)> {
         section.page.error(section.key_span("headers"), Wrong::new(what).right(right));
     }
     let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
-    for (name, value) in written {
+    // Each is compared with all before it: that there are too many has been said.
+    for (name, value) in written.into_iter().take(HEADERS_MAX) {
         let Some(name) = section.parsed(name, parse_field_name) else { continue };
         if headers.iter().any(|(other, _)| *other == name.value) {
             let what = format!("the field `{}` is set twice", name.value);
@@ -67,10 +70,9 @@ pub(super) fn read(section: &Reader<'_>) -> Vec<(HeaderName, HeaderValue)> {
 
 fn read_value(section: &Reader<'_>, text: At<&str>) -> Option<HeaderValue> {
     let parse = |text: &str| {
-        let secret = Secret::resolve(text, section.page.directory(), section.page.sources)
-            .map_err(|what| {
-                Wrong::new(what).right("`${env:NAME}` or `${file:path}`, set and not empty")
-            })?;
+        let secret = section.page.references().resolve(text).map_err(|what| {
+            Wrong::new(what).right("`${env:NAME}` or `${file:path}`, set and not empty")
+        })?;
         parse_field_value(secret.expose())
     };
     let mut value = section.parsed(text, parse)?.value;
@@ -82,10 +84,11 @@ fn read_value(section: &Reader<'_>, text: At<&str>) -> Option<HeaderValue> {
 /// Narrower than RFC 9110 section 5.5: no tabs, no bytes beyond ASCII, no spaces at the ends.
 fn parse_field_value(text: &str) -> Result<HeaderValue, Wrong> {
     let shaped = text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.trim() == text;
+    let shaped = shaped && text.len() <= VALUE_BYTES_MAX;
     let value = HeaderValue::from_str(text).ok().filter(|_| shaped);
     value.ok_or_else(|| {
         Wrong::new("this value can't stand in a header field")
-            .right("visible ASCII characters, with spaces only between them")
+            .right("at most 16 KiB of visible ASCII characters, with spaces only between them")
     })
 }
 

@@ -23,7 +23,8 @@ pub(super) fn read(section: &Reader<'_>) -> Maintenance {
         section.page.error(section.key_span("maintenance"), Wrong::new(what).right(right));
     }
     let mut windows: Vec<Window> = Vec::new();
-    for row in &written {
+    // Each is compared with all before it: that there are too many has been said.
+    for row in written.iter().take(WINDOWS_MAX) {
         let Some(window) = read_window(row) else { continue };
         if windows.iter().any(|other| other.overlaps(window)) {
             let what = "this window overlaps another one";

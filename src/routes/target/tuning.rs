@@ -4,27 +4,32 @@
 //! This file decides how a target's own value and a default go together. It must not know where
 //! the bank is.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::non_zero;
 use crate::routes::client::read_quota;
+use crate::routes::grants::WIDE;
 use crate::routes::page::{At, Wrong};
 use crate::routes::reader::{Reader, default_count, default_time};
 use crate::routes::reference::{self, ShortTime};
-use crate::routes::table::{Breaker, Quota, TargetTls, Timeouts, UpstreamHttp};
+use crate::routes::table::{Breaker, Probe, Quota, Reuse, TargetTls, Timeouts, UpstreamHttp};
 
 /// `[target_defaults]`: what a target falls back to, itself filled from the reference.
 #[derive(Debug)]
 pub(in crate::routes) struct Defaults {
     pub(super) tls: TargetTls,
     tuning: Tuning,
+    /// The gateway's own addresses, where no target may be.
+    pub(in crate::routes) own: Vec<SocketAddr>,
 }
 
 /// Deadlines, limits and the breaker of one bank.
 #[derive(Debug, Clone)]
 pub(super) struct Tuning {
     pub(super) http: UpstreamHttp,
+    pub(super) reuse: Reuse,
     pub(super) timeouts: Timeouts,
     pub(super) limit: Option<Quota>,
     pub(super) concurrency: NonZeroU32,
@@ -51,7 +56,7 @@ impl Defaults {
             read_tls(&tls)
         });
         let tuning = Tuning::read(&section, &built_in);
-        Self { tls: tls.unwrap_or_default(), tuning }
+        Self { tls: tls.unwrap_or_default(), tuning, own: Vec::new() }
     }
 
     /// The reference's own defaults.
@@ -60,8 +65,10 @@ impl Defaults {
         let count = |key| default_count(&reference::TARGET, key);
         Self {
             tls: TargetTls::default(),
+            own: Vec::new(),
             tuning: Tuning {
                 http: UpstreamHttp::Http1,
+                reuse: Reuse::Idle,
                 timeouts: Timeouts {
                     connect: time("connect"),
                     first_byte: time("first_byte"),
@@ -95,6 +102,11 @@ impl Tuning {
                 Some("2") => UpstreamHttp::Http2,
                 _ => fallback.http,
             },
+            reuse: match section.choice("reuse") {
+                Some("idle") => Reuse::Idle,
+                Some("never") => Reuse::Never,
+                _ => fallback.reuse,
+            },
             timeouts: read_timeouts(section, fallback.timeouts),
             limit: read_quota(section, "limit").or(fallback.limit),
             concurrency: count("concurrency").map_or(fallback.concurrency, non_zero),
@@ -105,6 +117,53 @@ impl Tuning {
                 .map_or(fallback.idle_connections_max, size),
             response_bytes_max: count("response_bytes_max")
                 .map_or(fallback.response_bytes_max, size),
+        }
+    }
+}
+
+impl Tuning {
+    /// Reports what an included file may not take of what all banks share: descriptors, memory,
+    /// and time. What the operator's `[target_defaults]` say is never too much.
+    pub(super) fn check_width(
+        &self,
+        section: &Reader<'_>,
+        defaults: &Defaults,
+        probe: Option<&Probe>,
+    ) {
+        if section.page.granted.as_ref().is_none_or(|granted| granted.wide_limits) {
+            return;
+        }
+        let fallback = &defaults.tuning;
+        let often = probe.is_some_and(|probe| probe.after < WIDE.probe_after);
+        for (key, too_wide, right) in [
+            (
+                "concurrency",
+                self.concurrency.get() > WIDE.concurrency.max(fallback.concurrency.get()),
+                "at most 1024",
+            ),
+            (
+                "timeouts",
+                self.timeouts.total > WIDE.total.max(fallback.timeouts.total),
+                "a `total` of at most 60s",
+            ),
+            (
+                "idle_connections_max",
+                self.idle_connections_max
+                    > WIDE.idle_connections.max(fallback.idle_connections_max),
+                "at most 256",
+            ),
+            (
+                "response_bytes_max",
+                self.response_bytes_max > WIDE.response_bytes.max(fallback.response_bytes_max),
+                "at most 8 MiB",
+            ),
+            ("probe", often, "an `after` of at least 5s"),
+        ] {
+            if too_wide {
+                let what = format!("`{key}` is more than is granted to this file");
+                let right = format!("{right}, or `wide_limits = true` in an `[[included]]`");
+                section.page.error(section.key_span(key), Wrong::new(what).right(right));
+            }
         }
     }
 }

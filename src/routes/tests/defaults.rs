@@ -62,6 +62,7 @@ fn the_file_at_the_top_level_shows_every_key() {
 
 /// A file that has every section, so that the reader asks for every key.
 const EVERY_SECTION: &str = "
+[[included]]
 [gateway]
 [gateway.tls]
 [gateway.limits]

@@ -1,10 +1,12 @@
 //! Files of banks: what they may say, and that a broken one falls alone.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{GATEWAY, load, target};
+use super::{GATEWAY, load, no_operations, target};
 use crate::ids::TargetId;
-use crate::routes::{Loaded, MemorySources, Severity};
+use crate::routes::load::load_all;
+use crate::routes::{Before, Loaded, MemorySources, Severity};
 
 fn world(operator: &str, files: &[(&str, &str)]) -> MemorySources {
     let text = format!("include = ['routes.d/*.toml']\n{GATEWAY}{operator}");
@@ -73,6 +75,16 @@ fn a_pattern_that_fits_nothing_is_a_warning() {
 }
 
 #[test]
+fn a_file_whose_name_would_forge_a_line_of_the_log_is_left_out() {
+    let (a, b) = (target("A", ""), target("B", ""));
+    let forged = "routes.d/a\n2026-01-01 INFO all is well.toml";
+    let loaded = loaded("", &[(forged, &a), ("routes.d/b.toml", &b)]);
+    assert_eq!(ids(&loaded), ["B"]);
+    let warned = loaded.warnings.to_string();
+    assert!(warned.contains("left out") && !warned.contains("all is well"), "{warned}");
+}
+
+#[test]
 fn the_including_file_does_not_include_itself() {
     let text = format!("include = ['*.toml', 'a.toml']\n{GATEWAY}");
     let world =
@@ -102,6 +114,120 @@ fn of_two_files_that_claim_an_id_neither_is_believed() {
     // A claim counts even where the rest of the entry is wrong.
     let half = [("routes.d/1.toml", "[[target]]\nid = 'ID'\n"), ("routes.d/2.toml", &*two)];
     assert_eq!(ids(&self::loaded("", &half)), Vec::<&str>::new());
+}
+
+/// What is known of the files as they were: by their texts, as a new process knows it.
+struct Texts(Vec<(&'static str, String)>);
+
+impl Before for Texts {
+    fn owner(&self, _: &TargetId) -> Option<Arc<Path>> {
+        None
+    }
+
+    fn text(&self, file: &Path) -> Option<String> {
+        let known = self.0.iter().find(|(name, _)| Path::new(name) == file);
+        known.map(|(_, text)| text.clone())
+    }
+}
+
+/// Loads what a new process would serve.
+fn loaded_after(operator: &str, files: &[(&str, &str)], before: &[(&'static str, &str)]) -> Loaded {
+    let texts = || before.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
+    let world = world(operator, files);
+    let loaded =
+        load_all("routes.toml".as_ref(), &world, &mut no_operations, &|_| Box::new(Texts(texts())));
+    loaded.unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn kept(loaded: &Loaded) -> Vec<&str> {
+    loaded.kept.iter().map(TargetId::as_str).collect()
+}
+
+#[test]
+fn a_new_process_serves_a_broken_file_as_it_was_when_it_was_good() {
+    let (old, b) = (target("A", "concurrency = 1"), target("B", ""));
+    let before = [("routes.d/a.toml", &*old), ("routes.d/b.toml", &*b)];
+    for broken in ["oops", "[[target]]\nid = 'A'\n", "", "[[target]]\nid = 'OTHER'\n"] {
+        let files = [("routes.d/a.toml", broken), ("routes.d/b.toml", &*b)];
+        let now = loaded_after("", &files, &before);
+        if broken.is_empty() {
+            // It is not broken: it holds no target any more.
+            assert_eq!((ids(&now), kept(&now).len()), (vec!["B"], 0));
+            continue;
+        }
+        assert_eq!((ids(&now), kept(&now)), (vec!["A", "B"], vec!["A"]), "{broken}");
+        assert_eq!(now.table.targets["A"].concurrency.get(), 1);
+        assert_eq!(&*now.table.targets["A"].source, Path::new("routes.d/a.toml"));
+        assert_eq!(now.kept_of(Path::new("routes.d/a.toml")), ["A"]);
+        assert_eq!(quarantined(&now), ["routes.d/a.toml"]);
+        let good: Vec<_> = now.good.iter().map(|(file, _)| &**file).collect();
+        assert_eq!(good, [Path::new("routes.d/b.toml")]);
+    }
+    // The operator may have taken the id, and has the last word.
+    let mine = target("A", "concurrency = 9");
+    let now = loaded_after(&mine, &[("routes.d/a.toml", "oops")], &before);
+    assert_eq!((ids(&now), kept(&now).len()), (vec!["A"], 0));
+    assert_eq!(now.table.targets["A"].concurrency.get(), 9);
+}
+
+#[test]
+fn what_is_kept_is_read_by_todays_rules() {
+    for old in [
+        "nonsense",
+        "[gateway]\nlisten = '0.0.0.0:1'\n",
+        "[[client]]\nid = 'THIEF'\ntargets = ['*']\n",
+        &target("A", "allow_private_addresses = true"),
+        &target("A", "headers = { X = '${env:HUB_KEY}' }"),
+    ] {
+        let now = loaded_after("", &[("routes.d/a.toml", "oops")], &[("routes.d/a.toml", old)]);
+        assert_eq!((ids(&now), kept(&now).len()), (Vec::new(), 0), "{old}");
+        assert_eq!(quarantined(&now), ["routes.d/a.toml"]);
+        assert!(now.table.clients.is_empty());
+    }
+}
+
+#[test]
+fn an_id_stays_with_the_file_that_had_it() {
+    let (a, b) = (target("A", ""), target("B", ""));
+    let thief = format!("{}{b}", target("A", "concurrency = 7"));
+    let before = [("routes.d/a.toml", &*a), ("routes.d/b.toml", &*b)];
+    // Both ways of knowing it: a table that serves, and the texts that a process has left.
+    let table = loaded("", &before).table;
+    let by_table = |files: &[(&str, &str)]| {
+        let mut now =
+            load_all("routes.toml".as_ref(), &world("", files), &mut no_operations, &|_| {
+                Box::new(&table)
+            })
+            .unwrap_or_else(|report| panic!("{report}"));
+        now.kept = now.keep_last_good(Path::new("routes.toml"), &table);
+        now
+    };
+    let by_text = |files: &[(&str, &str)]| loaded_after("", files, &before);
+    for load in [&by_table as &dyn Fn(&[(&str, &str)]) -> Loaded, &by_text] {
+        // The newcomer claims it beside its owner, or while its owner is broken. It is set aside,
+        // and serves as it did before.
+        for owners in [&*a, "oops", "[[target]]\nid = 'A'\n"] {
+            let now = load(&[("routes.d/a.toml", owners), ("routes.d/b.toml", &thief)]);
+            assert_eq!(ids(&now), ["A", "B"], "{owners}");
+            assert_eq!(&*now.table.targets["A"].source, Path::new("routes.d/a.toml"));
+            assert_ne!(now.table.targets["A"].concurrency.get(), 7);
+            let aside = now.quarantined.iter().find(|f| f.file.ends_with("b.toml")).unwrap();
+            let told = aside.report.to_string();
+            assert!(told.contains("`A` is in `routes.d/a.toml`, which had it before"), "{told}");
+            let broken = usize::from(owners != a);
+            assert_eq!(now.quarantined.len(), 1 + broken, "{owners}");
+            assert!(kept(&now).contains(&"B"), "{owners}");
+        }
+        // A new file that was never good comes to nothing, and nobody else is touched.
+        let new = [before[0], before[1], ("routes.d/0.toml", &*thief)];
+        let now = load(&new);
+        assert_eq!((ids(&now), quarantined(&now)), (vec!["A", "B"], vec!["routes.d/0.toml"]));
+        // Who gives an id back, or is gone, has no claim.
+        let now = load(&[("routes.d/a.toml", ""), ("routes.d/b.toml", &thief)]);
+        assert_eq!((ids(&now), now.quarantined.len()), (vec!["A", "B"], 0));
+        let now = load(&[("routes.d/b.toml", &thief)]);
+        assert_eq!((ids(&now), now.quarantined.len()), (vec!["A", "B"], 0));
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ fn written(section: &str, key: &str, value: &str) -> String {
         "gateway" => (format!("{key} = {value}"), String::new()),
         "gateway.limits" => (format!("limits = {{ {key} = {value} }}"), String::new()),
         "gateway.access_log" => (format!("access_log = {{ {key} = {value} }}"), String::new()),
+        "included" => (String::new(), format!("[[included]]\n{key} = {value}")),
         "target" => (String::new(), target("T", &format!("{key} = {value}"))),
         "target_defaults" => (String::new(), format!("[target_defaults]\n{key} = {value}")),
         "limit" => {

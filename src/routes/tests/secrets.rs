@@ -42,6 +42,36 @@ fn a_secret_is_not_shown_beside_a_mistake() {
     ] {
         check_hidden(&target("T", headers));
     }
+    for unread in [
+        "konsentus = { basic = 'u:hunter2', fi_reference_id = 'x' }",
+        "oauth2 = { client_id = 'x', client_secret = 'hunter2' }",
+        "oauth2 = { clients = { C = { client_id = 'x', client_secret = 'hunter2' } } }",
+        "oauth2 = { clients = { name = { client_id = 'x', client_secret = 'hunter2' } } }",
+        "oauth2 = { clients = { C = 'hunter2' } }",
+        "oauth2 = { private_key = 'hunter2', authentication = 'private_key_jwt' }",
+        "oauth2 = { private_key = 'hunter2', authentication = 'none', client_id = 'x' }",
+        "oauth2 = 'hunter2'",
+        "oauth2 = ['hunter2']",
+        "flinks = { client_id = 'x', client_secret = 'hunter2' }",
+        "oxlin = { client_id = 'x', client_secret = 'hunter2' }",
+        "konsentus = { ccg = { token = 'hunter2' } }",
+        "konsentus = { ccg = { body = 'hunter2', headers = { A = 'hunter2' } } }",
+        "konsentus = { psp = { C = { ccg = { token = 'hunter2' } } } }",
+        "konsentus = { psp = { C = { token = 'hunter2' } } }",
+        "konsentus = { psp = { C = 'hunter2' } }",
+        "konsentus = { hunted = 'hunter2' }",
+        "paths = { token = { token = 'hunter2' } }",
+        "tls = { client_secret = 'hunter2' }",
+        "limit = { rate = { token = 'hunter2' } }",
+        "name = { basic = 'hunter2' }",
+    ] {
+        // Beside each dialect: its own, another one, and none.
+        for dialect in ["", "dialect = 'oauth2'", "dialect = 'konsentus'", "dialect = 'hunted'"] {
+            check_hidden(&format!("[[target]]\nid = 'T T'\n{dialect}\n{unread}\nx = 1\n"));
+            let inline = format!("{dialect}, {unread}").trim_start_matches(", ").to_owned();
+            check_hidden(&format!("target = [{{ id = 'T T', {inline}, x = 1 }}]"));
+        }
+    }
     check_hidden("target = [{ id = 'T', headers = { A = 'hunter2' }, wrong = 1 }]");
     check_hidden("[[target]]\nid = 'T'\nupstream = 'https://user:hunter2@bank.example'\n");
     check_hidden("[[target]]\nid = 'T'\nupstream = ['https://hunter2@bank.example/x']\n");
@@ -61,6 +91,17 @@ fn a_secret_is_not_shown_in_a_line_that_is_no_toml() {
         "[target.headers]\nA 'hunter2'",
         "[target.headers]\nA = 'x'\nA = 'hunter2'",
         "header = { A = 'hunter2",
+        "konsentus = { basic = 'u:hunter2",
+        "konsentus = { ccg = { token = 'hunter2 } }",
+        "basic = hunter2",
+        "[target.konsentus]\nbasic = 'u:hunter2",
+        "[target.konsentus.ccg]\ntoken = 'hunter2\nid = hunter2",
+        "[target.konsentus.ccg]\nbody = \"\"\"\nhunter2\"\"\" x",
+        "oauth2 = { client_id = 'x', client_secret = 'hunter2 }",
+        "upstream = 'https://user:hunter2@bank.example",
+        "password = 'hunter2",
+        "hunter2",
+        "= hunter2",
     ] {
         check_hidden(&target("T", headers));
     }

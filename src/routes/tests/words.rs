@@ -1,7 +1,7 @@
 //! What a table says about itself: insecure switches, `describe`, and which keys go together.
 
 use super::{GATEWAY, bad, good, load, load_text, target};
-use crate::routes::MemorySources;
+use crate::routes::{MemorySources, grammar};
 
 const FINGERPRINT: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000001";
 
@@ -141,4 +141,47 @@ CAPABILITIES
   B   /oauth/token              /oauth/token         /oauth/revoke  -
 ";
     assert_eq!(said, expected, "\n{said}");
+}
+
+#[test]
+fn a_contract_that_declares_what_the_hub_writes_is_a_warning() {
+    let document = "
+openapi: 3.1.0
+info: {title: Own, version: '1'}
+x-corgate-native: true
+paths:
+  /a:
+    get:
+      operationId: a
+      parameters: [{name: X-Forwarded-For, in: header, schema: {type: string}}]
+      responses: {'200': {description: good}}
+";
+    let api = "[[api]]\ncontract = 'own.yaml'\nbase_path = '/own'\ntarget = 'A'\n";
+    let text = format!("{GATEWAY}{api}{}", target("A", ""));
+    let world = MemorySources::default().file("routes.toml", &text);
+    let world = world.file("own.yaml", document);
+    let loaded = crate::routes::load(std::path::Path::new("routes.toml"), &world).unwrap();
+    let warnings = loaded.warnings.to_string();
+    assert!(warnings.contains("sends no such field"), "{warnings}");
+}
+
+#[test]
+fn a_name_is_shown_as_it_is_written() {
+    for good in ["Bank", "Banque Générale", "銀行", "بنك", "A & B (2)"] {
+        assert_eq!(grammar::parse_name(good).as_deref(), Ok(good));
+    }
+    let long = "x".repeat(101);
+    for bad in [
+        "",
+        "a\nb",
+        "a\u{1b}[31mb",
+        "\u{202e}knab",
+        "a\u{2028}b",
+        "a\u{200b}b",
+        "a\u{feff}",
+        "\u{2066}x",
+        &long,
+    ] {
+        assert!(grammar::parse_name(bad).is_err(), "{bad:?}");
+    }
 }

@@ -1,14 +1,16 @@
 //! Banks' answers: whatever a bank says, it becomes an answer of ours or a fault of its own.
 //!
 //! This file decides what may never come of an answer: a panic, a status that is none, a secret of
-//! the hub's in what the client gets. An input is a status, a line of fields each, an empty line,
-//! and the body; its first byte says which call is answered, and for how many a time.
+//! the hub's in what the client gets, more bytes than both sides' words account for. An input is a
+//! status, a line of fields each, an empty line, and the body; its first byte says which call is
+//! answered, and after which step. Where that byte is 128 or more, a line of the client's own comes
+//! first: more of its form, so that the fuzzer chooses what is looked for and where it stands.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use corgate::contract::{AuthorizationPolicy, Operation};
+use corgate::contract::{AuthorizationPolicy, Operation, Waivers};
 use corgate::dialect::held::{Recipe, read_answer};
 use corgate::dialect::{Asked, Moment, ProviderAnswer, Turn, hear, native, open, recipe};
 use corgate::fault::Fault;
@@ -22,6 +24,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 const SECRET: &str = "hub-secret-1";
 /// What the client sent and an error of a foreign bank must not repeat.
 const CODE: &str = "client-code-1";
+
+/// Bytes of an answer that are neither side's words.
+const BYTES_OF_OUR_OWN: usize = 512;
+/// Longest refusal in OAuth's words: a description, a link, and three entries of Konsentus.
+const REFUSAL_BYTES_MAX: usize = 2048;
 
 /// A bank of this dialect, called `T`.
 pub(super) fn table(dialect: &str) -> RouteTable {
@@ -93,12 +100,19 @@ const fn form_of(call: Call, refresh: bool) -> &'static [u8] {
 /// One answer to one call of one dialect.
 pub(super) fn answer(table: &RouteTable, input: &[u8]) {
     let Some((choice, input)) = input.split_first() else { return };
+    let (more, input) = match input.iter().position(|byte| *byte == b'\n') {
+        Some(end) if choice & 128 != 0 => (&input[..end], &input[end + 1..]),
+        _ => (&[][..], input),
+    };
     let Some(answer) = parse(input) else { return };
     let target: &Arc<Target> = table.targets.values().next().unwrap();
     let call = [Call::Token, Call::Revoke, Call::Username][usize::from(choice % 3)];
     let operation =
         table.apis[0].contract.operations.iter().find(|one| one.call() == Some(call)).unwrap();
-    let body = Bytes::from_static(form_of(call, choice & 8 != 0));
+    let separator: &[u8] = if more.is_empty() { b"" } else { b"&" };
+    let body = Bytes::from([form_of(call, choice & 8 != 0), separator, more].concat());
+    // What the contract refuses is never asked.
+    let Ok(form) = operation.body.check(&body, Waivers::default()) else { return };
     let mut headers = HeaderMap::new();
     headers.insert("authorization", HeaderValue::from_static("Bearer client-code-1"));
     let asked = Asked {
@@ -113,14 +127,17 @@ pub(super) fn answer(table: &RouteTable, input: &[u8]) {
         traceparent: HeaderValue::from_static("00-trace-parent-01"),
         headers: &headers,
         body: &body,
-        form: &Form::parse(&body).unwrap(),
+        form: &form,
         told: None,
         moment: target.dialect.signs().then_some(Moment { unix_seconds: 1, nonce: [1; 16] }),
     };
-    converse(&asked, (choice >> 4) & 1, answer);
+    converse(&asked, (choice >> 4) & 7, answer);
 }
 
-fn converse(asked: &Asked<'_>, turn: u8, answer: ProviderAnswer) {
+fn converse(asked: &Asked<'_>, step: u8, answer: ProviderAnswer) {
+    let heard_bytes = asked.body.len() + answer.body.len() + BYTES_OF_OUR_OWN;
+    // A body is decoded within the target's limit, which is fixed.
+    let is_coded = answer.headers.contains(&http::header::CONTENT_ENCODING);
     let held = match recipe(asked) {
         Err(fault) => return assert_speakable(&fault),
         Ok(None) => None,
@@ -135,19 +152,25 @@ fn converse(asked: &Asked<'_>, turn: u8, answer: ProviderAnswer) {
     if let Err(fault) = open(asked, held.as_ref()) {
         return assert_speakable(&fault);
     }
-    match hear(asked, held.as_ref(), turn, answer) {
+    match hear(asked, held.as_ref(), step, answer) {
         Err(fault) => assert_speakable(&fault),
-        Ok(Turn::Ask(request)) => assert!(request.path.starts_with('/'), "{}", request.path),
+        Ok(Turn::Ask(request) | Turn::Then(_, request)) => {
+            assert!(request.path.starts_with('/'), "{}", request.path);
+        }
         Ok(Turn::Done(heard)) => {
             let answer = heard.answer;
             assert!((200..600).contains(&answer.status.as_u16()), "{}", answer.status);
             let is_translated = !matches!(asked.target.dialect, corgate::routes::Dialect::Blink);
+            // Six times: `\u0001` is what one octet of a text may become in JSON.
+            let bytes_max = heard_bytes * 6;
+            assert!(is_coded || answer.body.len() <= bytes_max, "{}", answer.body.len());
             if is_translated && !answer.body.is_empty() {
                 let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
                 assert!(said.is_object(), "{said}");
             }
             if is_translated && !answer.status.is_success() {
                 assert_silent(&answer.body, CODE);
+                assert!(answer.body.len() <= REFUSAL_BYTES_MAX, "{}", answer.body.len());
                 // A username is checked with the client's token; the bank is not sent the secret.
                 if asked.call != Call::Username {
                     assert_silent(&answer.body, SECRET);
@@ -190,7 +213,7 @@ pub(super) fn native_call<'o>(operations: impl Iterator<Item = &'o Operation>, i
         }
         wrong.iter().for_each(assert_speakable);
         if let Some(answer) = parse(body)
-            && let Ok(answer) = native::answer(rules, answer)
+            && let Ok(answer) = native::answer(rules, answer, 1024 * 1024)
         {
             assert!((200..600).contains(&answer.status.as_u16()));
         }

@@ -166,7 +166,8 @@ pub fn routes(text: &str) {
     let mut compile = |name: &str, _: &str| {
         let name: Name = name.into();
         let (title, version) = (name.clone(), "1".into());
-        Ok(Contract { title, version, name, operations: Vec::new(), native: None })
+        let (operations, notes) = (Vec::new(), Vec::new());
+        Ok(Contract { title, version, name, operations, native: None, notes })
     };
     match load_with("routes.toml".as_ref(), &world, &mut compile) {
         Ok(loaded) => {

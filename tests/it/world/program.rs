@@ -22,7 +22,7 @@ use crate::wire::PATIENCE;
 /// A gateway in a process of its own; killed when it is dropped.
 pub(crate) struct Program {
     /// It runs as long as the gateway.
-    _bank: Bank,
+    pub(crate) bank: Bank,
     folder: TempDir,
     child: Child,
     notes: Notes,
@@ -55,7 +55,7 @@ impl Program {
     #[track_caller]
     pub(super) fn start(folder: TempDir, bank: Bank, shell: &str) -> Self {
         let child = spawn(folder.path(), &[], shell);
-        let program = Self { _bank: bank, folder, child, notes: Notes::default() };
+        let program = Self { bank, folder, child, notes: Notes::default() };
         program.serves(1);
         program
     }
@@ -110,6 +110,11 @@ impl Program {
     pub(crate) fn ended(&mut self) {
         let process = self.serving();
         until("its end", || (!self.is_alive(process)).then_some(()));
+    }
+
+    /// The exit code of the first one, once it has ended.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap()?.code()
     }
 
     /// The process that serves: the last one that said so.

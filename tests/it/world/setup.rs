@@ -196,10 +196,7 @@ allow_private_addresses = true
         pki().write(folder).unwrap();
         let file = folder.join("routes.toml");
         fs::write(&file, self.text(bank)).unwrap();
-        for (name, text) in &self.files {
-            fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
-            fs::write(folder.join(name), text).unwrap();
-        }
+        self.write_files(folder);
         let loaded = routes::load(&file, &SystemSources);
         loaded.map_err(|report| report.render(Colour::Never))
     }
@@ -224,7 +221,15 @@ allow_private_addresses = true
         let bank = self.bank.take().unwrap_or_else(bank);
         pki().write(folder).unwrap();
         fs::write(folder.join("routes.toml"), self.text(&bank)).unwrap();
+        self.write_files(folder);
         bank
+    }
+
+    fn write_files(&self, folder: &std::path::Path) {
+        for (name, text) in &self.files {
+            fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+            fs::write(folder.join(name), text).unwrap();
+        }
     }
 
     /// Starts the gateway, and the bank if the test brings none.

@@ -95,7 +95,8 @@ impl Siege {
         self.caller(http, 1)
     }
 
-    fn caller(&self, http: Http, number: usize) -> Caller {
+    /// The same, of another client.
+    pub(crate) fn caller(&self, http: Http, number: usize) -> Caller {
         let client = Client::tls(self.address, tls_of(number)).timeout(PATIENCE);
         let client = if http == Http::Two { client.http2() } else { client };
         Caller { client, notes: self.notes.clone() }

@@ -111,8 +111,8 @@ pub(super) const FLINKS: &[Step] = &[
         title: "… and the access token",
         path: REVOKE,
         form: REVOKE_ACCESS,
-        expect: provided(Body::Empty),
-        because: "the connection has ended already, and that is what was wanted",
+        expect: provided(Body::Empty).reaching(2),
+        because: "it has ended already: Flinks knows the token as neither kind",
         ..AT_MAPLE
     },
     Step {

@@ -65,7 +65,7 @@ pub(super) const OXLIN: &[Step] = &[
     Step {
         title: "The client refreshes again",
         form: &[REFRESH_GRANT, ("refresh_token", REFRESH), CLIENT_ID, ANNA],
-        because: "the refresh token has rotated; the id_token stays behind",
+        because: "the refresh token has rotated, and what the hub does not know passes",
         ..AT_VIGNE
     },
     Step {

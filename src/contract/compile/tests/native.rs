@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::contract::{ErrorFormat, Failure};
+use crate::oauth::form::Form;
 
 /// A small native document; the tests replace parts of it.
 const NATIVE: &str = r"
@@ -178,4 +179,48 @@ fn numbers_lists_and_closed_objects() {
     ] {
         assert_eq!(wrong(bad), 1, "{bad}");
     }
+}
+
+#[test]
+fn a_field_that_the_hub_writes_is_noted_and_never_carried() {
+    assert!(compile("native", NATIVE).unwrap().notes.is_empty());
+    for (name, part) in [
+        ("X-CorAPI-Client-ID", "writes this field itself"),
+        ("x_corapi_client_id", "sends no such field"),
+        ("X-Correlation-ID", "writes this field itself"),
+        ("Forwarded", "sends no such field"),
+        ("Client-Cert", "sends no such field"),
+    ] {
+        let contract = compile("native", &native("odd_name", name)).unwrap();
+        let [note] = &contract.notes[..] else { panic!("{name}: {:?}", contract.notes) };
+        assert_eq!(note.pointer, format!("{OPERATION}/parameters/2"), "{name}");
+        assert!(note.message.contains(part), "{name}: {}", note.message);
+        assert_eq!(contract.operations[0].head.declared().count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_query_and_a_body_can_say_who_calls() {
+    let role = "{type: string, x-corgate-role: client-id}";
+    let query = native("in: query, schema", "in: query, x-corgate-role: client-id, schema");
+    let body =
+        native("{type: array, items: {type: integer}}", &format!("{{type: array, items: {role}}}"));
+    for (document, good, bad) in [
+        (query, ("q=me", ""), ("q=else", "")),
+        (body, ("", r#"{"list":["me"]}"#), ("", r#"{"list":["me","else"]}"#)),
+    ] {
+        let contract = compile("native", &document).unwrap();
+        let rules = contract.operations[0].native().unwrap();
+        let check = |(query, body): (&str, &str)| {
+            let query = Form::parse(query.as_bytes()).unwrap();
+            rules.check_claims(&query, body.as_bytes(), 0, &|id| id == "me")
+        };
+        assert_eq!(check(good), Ok(()));
+        assert_eq!(check(("", "")), Ok(()));
+        assert_eq!(check(bad), Err(Fault::FormClientMismatch));
+    }
+    let list = "{type: array, items: {type: integer}}";
+    let at = format!("{SCHEMA}/properties/list/x-corgate-role");
+    refuses_native(list, "{type: integer, x-corgate-role: client-id}", &at, "only a text");
+    refuses_native(list, "{type: string, x-corgate-role: target-id}", &at, "one of");
 }

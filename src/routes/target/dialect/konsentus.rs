@@ -118,7 +118,7 @@ fn read_body(section: &Reader<'_>) -> Option<Secret> {
     if section.has("body") {
         return written;
     }
-    Secret::resolve(CCG_BODY, section.page.directory(), section.page.sources).ok()
+    section.page.references().resolve(CCG_BODY).ok()
 }
 
 /// A JSON pointer (RFC 6901).

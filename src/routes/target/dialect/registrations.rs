@@ -27,7 +27,7 @@ pub(super) fn read(section: &Reader<'_>, wants_secret: bool) -> Registrations {
         let right = "add `client_id = \"…\"`, or `clients = { CLIENT = { client_id = \"…\" } }`";
         section.page.error(section.span, Wrong::new(what).right(right));
     }
-    registrations
+    registrations.compared()
 }
 
 fn read_one(section: &Reader<'_>, wants_secret: bool) -> Option<Registration> {
