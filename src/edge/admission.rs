@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::connection::{serve_plain, serve_tls};
 use super::cut::Cut;
 use super::doors::{Crowd, Door};
+use super::hands::Handed;
 use super::stay::{Stay, Stays, Step};
 use super::worker::Worker;
 use crate::ids::Fingerprint;
@@ -53,16 +54,23 @@ impl Drop for Pending {
 }
 
 impl Worker {
-    /// Admits a connection that counts as this worker's already, or drops it at a limit.
-    pub(super) fn let_in(self: &Rc<Self>, socket: TcpStream, from: SocketAddr, tls: bool) {
+    /// Admits a connection that counts as this worker's already, or drops it at a limit; `tried`
+    /// other workers had no room.
+    pub(super) fn let_in(
+        self: &Rc<Self>,
+        socket: TcpStream,
+        from: SocketAddr,
+        tls: bool,
+        tried: usize,
+    ) {
         let snapshot = self.hub.snapshot.load();
         let gateway = &snapshot.table.gateway;
         let meters = self.meters();
         let mut present = Present { worker: self.clone(), number: None };
         let Some(door) = self.open_door(from.ip(), tls, &gateway.limits, gateway.drain_quiet)
         else {
-            meters.connections_refused.fetch_add(1, Ordering::Relaxed);
-            return;
+            drop(present);
+            return self.hand_on(socket, from, tls, tried);
         };
         meters.connections.fetch_add(1, Ordering::Relaxed);
         // A small answer must not wait for an acknowledgement (Nagle); without it, it still goes.
@@ -85,6 +93,24 @@ impl Worker {
             stay.leave();
             drop(present);
         });
+    }
+
+    /// Has another worker look among its connections for one that makes room.
+    fn hand_on(&self, socket: TcpStream, from: SocketAddr, tls: bool, tried: usize) {
+        let hands = &self.hub.hands;
+        let tried = tried + 1;
+        let is_serving = || tried < hands.workers() && !self.hub.stage().is_leaving();
+        let handed = match socket.into_std() {
+            Ok(socket) if is_serving() => Handed { socket, from, tls, tried },
+            _ => return self.refuse(),
+        };
+        if hands.hand(hands.next(self.number), handed, is_serving).is_err() {
+            self.refuse();
+        }
+    }
+
+    fn refuse(&self) {
+        self.meters().connections_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     fn open_door(

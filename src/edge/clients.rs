@@ -45,7 +45,13 @@ pub(super) struct StagedConfigs {
 pub(super) fn setting(target: &Target) -> Option<Setting> {
     let https = |origin: &Origin| origin.scheme == Scheme::Https;
     let any = target.upstream.iter().chain(&target.auth_upstream).any(https);
-    any.then(|| ((*target.tls).clone(), target.http))
+    any.then(|| setting_of(target))
+}
+
+/// The name to ask for is told at each dial: banks that differ in it alone share a configuration,
+/// which is large.
+fn setting_of(target: &Target) -> Setting {
+    (TargetTls { server_name: None, ..TargetTls::clone(&target.tls) }, target.http)
 }
 
 impl ClientConfigs {
@@ -54,7 +60,7 @@ impl ClientConfigs {
     /// # Errors
     /// [`TlsError`] names the file.
     pub(super) fn get(&self, target: &Target) -> Result<Arc<ClientConfig>, TlsError> {
-        let setting = ((*target.tls).clone(), target.http);
+        let setting = setting_of(target);
         if let Some(made) = self.made.get(&setting) {
             return made.config.clone();
         }
@@ -152,4 +158,28 @@ fn make((tls, http): &Setting, shelf: &Shelf, old: Option<&Made>, in_use: Option
             .map(Arc::new),
     };
     Made { config, papers }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::{MemorySources, load};
+
+    #[test]
+    fn banks_that_differ_in_their_name_alone_share_a_configuration() {
+        let target = |id: &str, tls: &str| {
+            format!("[[target]]\nid = '{id}'\nupstream = 'https://{id}.example'\ntls = {tls}\n")
+        };
+        let text = format!(
+            "[gateway]\ninsecure_plain_listen = '127.0.0.1:0'\ninsecure_header_identity = true\n\
+             [[api]]\ncontract = 'blink-fi'\n{}{}{}",
+            target("A", "{ server_name = 'a.example' }"),
+            target("B", "{ server_name = 'b.example' }"),
+            target("C", "{ ca = 'ca.pem' }"),
+        );
+        let sources = MemorySources::default().file("routes.toml", &text).present("ca.pem");
+        let table = load("routes.toml".as_ref(), &sources).unwrap().table;
+        let setting = |id: &str| setting(&table.targets[id]).unwrap();
+        assert!(setting("A") == setting("B") && setting("A") != setting("C"));
+    }
 }

@@ -94,7 +94,8 @@ pub(super) async fn serve_tls(
     let shaking = shake_hands(&worker, &stay, pending, accept, socket, limits.handshakes_max);
     let mut shaking = Box::pin(timeout_at(end, shaking));
     let mut stream = match unless_over(&stay, shaking.as_mut()).await {
-        Some(Ok(Some(stream))) => stream,
+        // In a box, too: each step below would have room for it of its own.
+        Some(Ok(Some(stream))) => Box::new(stream),
         Some(Ok(None)) => return,
         // Counted while the socket is still open: who sees it close finds it counted.
         Some(Err(_)) | None => return count_failed(&worker, &stay),

@@ -75,6 +75,14 @@ impl Doors {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// Forgets who holds nothing any more.
+    pub(super) fn forget_unused(&self) {
+        self.accounts.retain(|_, account| {
+            let load = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+            load(&account.connections) > 0 || load(&account.buffered) > 0
+        });
+    }
+
     fn enter_all(&self, connections_max: usize) -> bool {
         let room = |open: usize| (open < connections_max).then_some(open + 1);
         self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok()
@@ -97,7 +105,8 @@ impl Doors {
             let account = entry.get();
             let left = account.connections.load(Ordering::Relaxed).saturating_sub(1);
             account.connections.store(left, Ordering::Relaxed);
-            if left == 0 {
+            // Bytes of calls that go on without their caller still count.
+            if left == 0 && account.buffered.load(Ordering::Relaxed) == 0 {
                 entry.remove();
             }
         }
@@ -184,6 +193,16 @@ mod tests {
         assert!(doors.enter(holder, 2).is_some());
         doors.leave(holder);
         doors.leave(holder);
+        assert!(doors.accounts.is_empty());
+        // What it still buffers is not forgotten with its connections.
+        let account = doors.enter(holder, 2).unwrap();
+        account.buffered.store(7, Ordering::Relaxed);
+        doors.leave(holder);
+        doors.forget_unused();
+        assert!(Arc::ptr_eq(&account, &doors.enter(holder, 2).unwrap()));
+        doors.leave(holder);
+        account.buffered.store(0, Ordering::Relaxed);
+        doors.forget_unused();
         assert!(doors.accounts.is_empty());
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Handed {
     pub(super) socket: TcpStream,
     pub(super) from: SocketAddr,
     pub(super) tls: bool,
+    /// Workers that had no room for it.
+    pub(super) tried: usize,
 }
 
 /// All workers' connections, by their number.
@@ -43,6 +45,16 @@ impl Hands {
             Desk { connections: AtomicUsize::new(0), sender, receiver }
         };
         Self((0..workers.max(1)).map(desk).collect())
+    }
+
+    /// The worker after this one.
+    pub(super) fn next(&self, worker: usize) -> usize {
+        (worker + 1) % self.0.len()
+    }
+
+    /// How many workers there are.
+    pub(super) fn workers(&self) -> usize {
+        self.0.len()
     }
 
     /// How many connections a worker has.

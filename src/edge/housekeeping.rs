@@ -38,6 +38,7 @@ fn run(hub: &Weak<Hub>, end: &Receiver<()>) {
     while !ends_within(INTERVAL) {
         let Some(hub) = hub.upgrade() else { return };
         hub.commons.book.forget_unused();
+        hub.doors.forget_unused();
         let snapshot = hub.snapshot.load_full();
         let gates = snapshot.callers.iter().filter_map(|caller| caller.target_gate.as_ref());
         for (number, gate) in gates.enumerate() {

@@ -56,6 +56,10 @@ const LOOK_UP_MAX: Duration = Duration::from_secs(10);
 const FAILURE_REST: Duration = Duration::from_millis(500);
 /// A name that nobody asked for so long is forgotten.
 const UNUSED_MAX: Duration = Duration::from_secs(86_400);
+/// More than a table of the largest size has in use.
+const NAMES_MANY: usize = 100_000;
+/// A name that nobody asked for so long is forgotten where there are more.
+const UNUSED_MAX_OF_MANY: Duration = Duration::from_secs(300);
 
 /// What is known of all names, shared by all workers.
 #[derive(Debug)]
@@ -141,10 +145,12 @@ impl Book {
         page.lock().addresses.clone()
     }
 
-    /// Forgets what nobody has asked for in a long time.
+    /// Forgets what nobody has asked for in a long time; where there are very many names, as of
+    /// entries that come and go, in a short one.
     pub(super) fn forget_unused(&self) {
         let now = Instant::now();
-        self.pages.retain(|_, page| now.saturating_duration_since(page.lock().used) < UNUSED_MAX);
+        let most = if self.pages.len() > NAMES_MANY { UNUSED_MAX_OF_MANY } else { UNUSED_MAX };
+        self.pages.retain(|_, page| now.saturating_duration_since(page.lock().used) < most);
     }
 
     /// Whether what is known will do; if not, a look-up is under way when this returns.

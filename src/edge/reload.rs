@@ -39,6 +39,11 @@ const WAITING_MAX: usize = 64;
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// How often it looks whether a table that served is still in use.
 const RETIRING: Duration = Duration::from_secs(1);
+/// How much longer than a reload that a file caused nothing is looked at: who changes a file all
+/// the time has a part of a processor, whatever the table's size.
+const REST_TIMES: u32 = 4;
+/// The longest such rest.
+const REST_MAX: Duration = Duration::from_secs(30);
 /// How long the thread sleeps where no files are watched.
 const UNWATCHED: Duration = Duration::from_secs(3_600);
 
@@ -203,6 +208,7 @@ impl Desk {
         // What the process was started with is looked at once more: a file may have changed
         // since, and which files there are is not known yet.
         let mut next_look = now();
+        let mut not_before = next_look;
         loop {
             self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
             let rest = if self.retired.is_empty() { UNWATCHED } else { RETIRING };
@@ -211,7 +217,7 @@ impl Desk {
                 Watch::Off => rest,
                 Watch::Every(interval) => {
                     // The interval may be another since the last look.
-                    next_look = next_look.min(later(now(), interval));
+                    next_look = next_look.min(later(now(), interval)).max(not_before);
                     rest.min(next_look.saturating_duration_since(now()))
                 }
             };
@@ -230,7 +236,9 @@ impl Desk {
                     let has_come = self.again_at.is_some_and(|at| unix_now() >= at);
                     let changed = self.watcher.look(now(), &self.config);
                     if let Some(restless) = changed.or_else(|| has_come.then(Restless::default)) {
+                        let began = now();
                         self.work(Task::Reload, Cause::File, restless);
+                        not_before = later(now(), rest_after(now().duration_since(began)));
                     }
                     next_look = later(now(), interval);
                 }
@@ -312,6 +320,10 @@ impl Desk {
     }
 }
 
+fn rest_after(spent: Duration) -> Duration {
+    spent.saturating_mul(REST_TIMES).min(REST_MAX)
+}
+
 impl Done {
     fn refused(hub: &Hub, Refused { problems, again_at }: Refused) -> Self {
         let report = Report::refused(hub, problems);
@@ -349,49 +361,4 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::edge::{Given, start};
-    use crate::routes::{self, SystemSources};
-
-    const TABLE: &str = "[gateway]\ninsecure_plain_listen = '127.0.0.1:0'\nworkers = 1\n\
-                         admin = '127.0.0.1:0'\nwatch = 'off'\ninsecure_header_identity = true\n\
-                         [[api]]\ncontract = 'blink-fi'\nbase_path = '/v'\n\
-                         [[target]]\nid = 'T'\nupstream = 'https://bank.test'\n";
-
-    #[test]
-    fn a_table_that_was_replaced_is_freed_however_many_reloads_changed_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("routes.toml");
-        std::fs::write(&file, TABLE).unwrap();
-        let loaded = routes::load(&file, &SystemSources).unwrap();
-        let running = start(Given::from_file(loaded, &file)).unwrap();
-        let reload = || {
-            let reloader = running.hub.reloader.get().unwrap();
-            let answer = reloader.ask(Task::Reload, Cause::Admin).unwrap();
-            answer.blocking_recv().unwrap().outcome
-        };
-        let mut served = Vec::new();
-        for name in ["one", "two"] {
-            served.push(Arc::downgrade(&running.hub.snapshot.load_full()));
-            std::fs::write(&file, format!("{TABLE}name = '{name}'\n")).unwrap();
-            assert_eq!(reload(), Outcome::Applied);
-            for _ in 0..2 {
-                assert_eq!(reload(), Outcome::Unchanged);
-            }
-        }
-        let end = now() + Duration::from_secs(30);
-        while served.iter().any(|table| table.strong_count() > 0) {
-            assert!(now() < end, "a table that serves nobody is still there");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        running.stop();
-    }
-
-    #[test]
-    fn a_reload_that_panics_is_not_the_last_one() {
-        assert_eq!(guarded(|| 1), Some(1));
-        assert_eq!(guarded(|| -> u8 { panic!("as a fault of our own would") }), None);
-        assert_eq!(guarded(|| 2), Some(2));
-    }
-}
+mod tests;

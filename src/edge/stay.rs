@@ -189,6 +189,8 @@ impl Stay {
 pub(super) struct Stays {
     all: RefCell<HashMap<u64, Rc<Stay>, foldhash::fast::RandomState>>,
     next: Cell<u64>,
+    /// Where nothing could be closed, and when that was seen.
+    full: Cell<Option<(Crowd, Instant)>>,
 }
 
 impl Stays {
@@ -207,6 +209,17 @@ impl Stays {
     /// Closes what waits longest of who has most, so that somebody new has room. `quiet` is how
     /// long a connection that was in use must have been idle for that. Says how many were closed.
     pub(super) fn make_room(&self, crowd: Crowd, quiet: Duration) -> usize {
+        let now = Instant::now();
+        let is_full = |(seen, at)| seen == crowd && now.saturating_duration_since(at) < FULL_FOR;
+        if self.full.get().is_some_and(is_full) {
+            return 0;
+        }
+        let closed = self.look_for_room(crowd, quiet);
+        self.full.set((closed == 0).then_some((crowd, now)));
+        closed
+    }
+
+    fn look_for_room(&self, crowd: Crowd, quiet: Duration) -> usize {
         self.close_some(
             |stay| match crowd {
                 Crowd::All => true,
@@ -241,6 +254,9 @@ impl Stays {
 
 /// After so long without its end a handshake waits for its peer, and not for us.
 pub(super) const STALLED: Duration = Duration::from_secs(1);
+/// For so long nobody looks again where nothing could be closed: not every newcomer of a flood
+/// costs a look at all.
+const FULL_FOR: Duration = Duration::from_millis(20);
 /// One is closed for each so many that are looked at, up to so many at once.
 const LOOKS_FOR_ONE: usize = 256;
 const CLOSED_AT_ONCE_MAX: usize = 16;

@@ -225,11 +225,11 @@ impl Worker {
         let best = hands.best(self.number);
         if best == self.number {
             hands.enter(self.number);
-            return self.let_in(socket, from, tls);
+            return self.let_in(socket, from, tls, 0);
         }
         let Ok(socket) = socket.into_std() else { return };
         let is_serving = || !self.hub.stage().is_leaving();
-        if let Err(handed) = hands.hand(best, Handed { socket, from, tls }, is_serving) {
+        if let Err(handed) = hands.hand(best, Handed { socket, from, tls, tried: 0 }, is_serving) {
             hands.enter(self.number);
             self.let_in_handed(handed);
         }
@@ -244,9 +244,9 @@ impl Worker {
     }
 
     fn let_in_handed(self: &Rc<Self>, handed: Handed) {
-        let Handed { socket, from, tls } = handed;
+        let Handed { socket, from, tls, tried } = handed;
         match TcpStream::from_std(socket) {
-            Ok(socket) => self.let_in(socket, from, tls),
+            Ok(socket) => self.let_in(socket, from, tls, tried),
             Err(_) => self.hub.hands.leave(self.number),
         }
     }
@@ -267,7 +267,7 @@ impl Worker {
                 match accepted {
                     Ok((socket, from)) => {
                         self.hub.hands.enter(self.number);
-                        self.let_in(socket, from, tls);
+                        self.let_in(socket, from, tls, 0);
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(_) => sleep(ACCEPT_REST).await,
@@ -282,7 +282,7 @@ impl Worker {
                 Ok((socket, from)) => {
                     if socket.set_nonblocking(true).is_ok() {
                         self.hub.hands.enter(self.number);
-                        self.let_in_handed(Handed { socket, from, tls });
+                        self.let_in_handed(Handed { socket, from, tls, tried: 0 });
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),

@@ -137,7 +137,7 @@ impl Grant {
             insecure_plain_upstream: self.insecure_plain_upstream,
             wide_limits: self.wide_limits,
             targets_max: self.targets_max,
-            ids: self.ids.iter().map(|pattern| pattern.replace(STEM, stem)).collect(),
+            ids: self.ids.iter().map(|pattern| fill_id(pattern, stem)).collect(),
             env_prefix: env_prefix.unwrap_or_else(|| Granted::default().env_prefix),
             folder: folder.unwrap_or_else(|| Granted::default().folder),
         }
@@ -209,6 +209,14 @@ impl Granted {
     pub(super) fn may_claim(&self, id: &str) -> bool {
         self.ids.is_empty() || self.ids.iter().any(|pattern| matches(pattern, id))
     }
+}
+
+/// Puts a file's stem into a pattern of ids. One that is no part of an id, such as `*`, leaves a
+/// pattern that no id fits.
+fn fill_id(pattern: &str, stem: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let stem = if stem.bytes().all(is_plain) { stem } else { STEM };
+    pattern.replace(STEM, stem)
 }
 
 /// Puts a file's stem into a text.

@@ -140,7 +140,7 @@ fn banks_come_in_pages_and_each_of_them_once() {
 fn probes_are_answered_beside_any_number_of_pages_that_nobody_takes() {
     let world = many(2_000);
     let admin = world.running().admin;
-    let slow: Vec<_> = (0..40)
+    let slow: Vec<_> = (0..150)
         .map(|_| {
             let mut stream = TcpStream::connect(admin).unwrap();
             for _ in 0..20 {

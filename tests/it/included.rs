@@ -274,6 +274,27 @@ fn an_upgrade_that_would_lose_a_bank_wants_to_be_forced() {
 }
 
 #[test]
+fn a_file_full_of_mistakes_is_told_in_few_words() {
+    let other = bank();
+    let many = |lines: &str| {
+        let ids = (0..30).map(|number| format!("MANY{number}"));
+        ids.map(|id| file(&id, other.address().port(), lines)).collect::<String>()
+    };
+    let world =
+        Setup::new().top(&format!("{INCLUDE}{PRIVATE}")).file("banks/many.toml", &many("")).start();
+    let mistakes: String = (0..9).map(|number| format!("wrong{number} = 1\n")).collect();
+    world.write("banks/many.toml", &many(&mistakes));
+    let (_, report) = world.reload();
+    assert_eq!(report["set_aside"][0]["problems"].as_array().unwrap().len(), 6, "{report:#}");
+    let told = report["set_aside"][0]["problems"][5].as_str().unwrap();
+    assert!(told.contains("265 more"), "{told}");
+    // It stands at each of its banks.
+    let page = world.page_of("/banks/MANY7").1;
+    assert_eq!(page["quarantined"].as_array().unwrap().len(), 6, "{page:#}");
+    world.call(Http::One, Ask::token().bank("MANY7")).good();
+}
+
+#[test]
 fn a_new_file_that_claims_anothers_id_is_set_aside_alone() {
     let (thief, other) = (bank(), bank());
     let world = Setup::new()

@@ -232,6 +232,29 @@ fn silent_connections_make_room_where_all_connections_are_taken() {
 }
 
 #[test]
+fn a_worker_whose_connections_are_all_in_use_asks_its_neighbour_for_room() {
+    let setup = Setup::new().limits("connections_max = 4");
+    let world = setup.gateway("drain_quiet = \"10ms\"\nworkers = 2").start();
+    // Whichever worker has which: three are in use, and one is idle.
+    let mut newest: Vec<_> = (0..4).map(|_| idle(&world, 1)).collect();
+    let mut used = newest.split_off(1);
+    for wire in &mut used {
+        wire.send(Ask::magic("sim-delay-2500").bytes());
+    }
+    until("all at the bank", || (world.bank.requests().len() == 7).then_some(()));
+    for newcomer in 1..=5 {
+        // It rests for longer than `drain_quiet`, and the next one comes to either worker.
+        std::thread::sleep(Duration::from_millis(50));
+        newest.push(idle(&world, 1));
+        world.counts(ROOM, newcomer);
+    }
+    for wire in &mut used {
+        wire.answer().good();
+    }
+    assert_eq!(world.metric("corgate_connections_refused_total"), 0);
+}
+
+#[test]
 fn connections_with_a_call_under_way_make_no_room() {
     let world = Setup::new().limits("connections_max = 2").start();
     let calls: Vec<_> = (0..2)

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::process::Process;
 use crate::upgrade::{Heir, went_on};
-use crate::world::{Program, Setup, until};
+use crate::world::{Program, Setup, now, until};
 
 /// The place where systemd would listen.
 struct Manager {
@@ -83,6 +83,22 @@ fn a_hangup_right_after_the_start_reloads_and_kills_nobody() {
         assert!(reloading.starts_with("RELOADING=1\n"), "{reloading}");
         assert_eq!(manager.hears(), "READY=1");
     }
+}
+
+#[test]
+fn a_manager_that_does_not_listen_does_not_hold_up_the_end() {
+    let manager = Manager::new();
+    let mut program = manager.launch("NOTHING=1");
+    assert_eq!(manager.hears(), "READY=1");
+    // Its socket is full: whoever says more would wait.
+    let other = UnixDatagram::unbound().unwrap();
+    other.connect(manager.folder.path().join("notify")).unwrap();
+    other.set_nonblocking(true).unwrap();
+    while other.send(b"X=1").is_ok() {}
+    let told = now();
+    program.signal("TERM");
+    program.ended();
+    assert!(told.elapsed() < Duration::from_secs(12), "{:?}", told.elapsed());
 }
 
 #[test]

@@ -27,13 +27,20 @@ const PLACE_WAIT: Duration = Duration::from_secs(10);
 /// The pieces that a page is sent in.
 const PIECE_BYTES: usize = 64 * 1024;
 
+/// Pages that wait for a place: with those that have one, half of the listener's connections.
+const WAITING_MAX: usize = 24;
+
 /// The places for pages.
 #[derive(Debug, Clone)]
-pub(super) struct Pages(Arc<Semaphore>);
+pub(super) struct Pages {
+    places: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
 
 impl Default for Pages {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(PAGES_MAX)))
+        let semaphore = |places| Arc::new(Semaphore::new(places));
+        Self { places: semaphore(PAGES_MAX), waiting: semaphore(WAITING_MAX) }
     }
 }
 
@@ -43,7 +50,7 @@ impl Pages {
     where
         R: IntoResponse,
     {
-        let Ok(Ok(place)) = timeout(PLACE_WAIT, self.0.clone().acquire_owned()).await else {
+        let Some(place) = self.place().await else {
             let later = [(header::RETRY_AFTER, "5")];
             let why = "too many pages are being taken\n";
             return (StatusCode::SERVICE_UNAVAILABLE, later, why).into_response();
@@ -53,6 +60,16 @@ impl Pages {
             // It panicked, which the process log has.
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
+    }
+}
+
+impl Pages {
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        let _waits = self.waiting.try_acquire().ok()?;
+        timeout(PLACE_WAIT, self.places.clone().acquire_owned()).await.ok()?.ok()
     }
 }
 
@@ -108,6 +125,15 @@ mod tests {
         let refused = pages.make(|| "page\n").await;
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(refused.headers().contains_key(header::RETRY_AFTER));
+        // Nor do more wait than may.
+        let started = tokio::time::Instant::now();
+        let mut waiting: Vec<_> =
+            (0..=WAITING_MAX).map(|_| Box::pin(pages.make(|| "page\n"))).collect();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let made = waiting.iter_mut().map(|page| page.as_mut().poll(&mut context).is_ready());
+        let refused = made.filter(|made| *made).count();
+        assert_eq!((refused, started.elapsed()), (1, Duration::ZERO));
+        drop(waiting);
         taken.pop();
         let page = pages.make(|| "x".repeat(3 * PIECE_BYTES + 1)).await;
         assert_eq!(page.status(), StatusCode::OK);

@@ -1,8 +1,8 @@
 //! The admin listener's connections: how many there are, and how long each may take.
 //!
-//! This file decides that silent ones starve nobody: at the limit the one goes that has waited
-//! longest without a request, and whoever takes nothing of an answer is cut. It must not know what
-//! is asked.
+//! This file decides that silent ones starve nobody: at the limit the one goes that has been still
+//! longest, before a request or while it takes an answer, and whoever takes nothing of an answer is
+//! cut. It must not know what is asked.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::{Instant, interval, sleep};
 use tower::ServiceExt as _;
 
@@ -69,6 +69,8 @@ pub(super) async fn serve(
             Ok((socket, _)) => {
                 let (hub, router, leaving) = (hub.clone(), router.clone(), leaving.clone());
                 connections.open(|activity| connection(socket, hub, router, activity, leaving));
+                // What has come is read before the next one could take its place.
+                yield_now().await;
             }
             Err(_) => sleep(ACCEPT_REST).await,
         }
@@ -127,7 +129,7 @@ async fn answer(hub: &Hub, router: Router, request: Request<Incoming>) -> Respon
     }
 }
 
-/// The open connections, the oldest first.
+/// The open connections.
 #[derive(Debug, Clone, Default)]
 struct Connections(Rc<RefCell<Open>>);
 
@@ -142,10 +144,9 @@ impl Connections {
     fn open<F: Future<Output = ()> + 'static>(&self, begin: impl FnOnce(Rc<Activity>) -> F) {
         let mut open = self.0.borrow_mut();
         if open.entries.len() >= CONNECTIONS_MAX {
-            let waits = |(_, (activity, _)): &(&u64, &(Rc<Activity>, AbortHandle))| {
-                activity.phase.get() == Phase::Waiting
-            };
-            let Some(oldest) = open.entries.iter().find(waits).map(|(number, _)| *number) else {
+            let still = open.entries.iter().filter(|(_, (activity, _))| activity.may_go());
+            let oldest = still.min_by_key(|(_, (activity, _))| activity.moved.get());
+            let Some(oldest) = oldest.map(|(number, _)| *number) else {
                 tracing::warn!("the admin listener is full: nobody is let in");
                 return;
             };
@@ -231,6 +232,11 @@ impl Activity {
         self.phase.set(phase);
         self.since.set(Instant::now());
         self.moved.set(self.since.get());
+    }
+
+    /// Whether nothing of ours is lost when it goes.
+    fn may_go(&self) -> bool {
+        self.phase.get() != Phase::Working
     }
 
     fn is_slow(&self, now: Instant) -> bool {

@@ -112,9 +112,13 @@ impl Report {
         if changes > LOGGED_MAX {
             tracing::info!(more = changes - LOGGED_MAX, "reload");
         }
-        for Aside { file, targets, problems } in &self.set_aside {
-            let (kept, problems) = (targets.join(" "), problems.join("; "));
+        for Aside { file, targets, problems } in self.set_aside.iter().take(LOGGED_MAX) {
+            let shown: Vec<_> = targets.iter().take(LOGGED_MAX).map(String::as_str).collect();
+            let (kept, problems) = (shown.join(" "), problems.join("; "));
             tracing::error!(file, kept, problems, "set aside; what was good of it is served on");
+        }
+        if self.set_aside.len() > LOGGED_MAX {
+            tracing::error!(more = self.set_aside.len() - LOGGED_MAX, "set aside");
         }
         if !self.needs_new_process.is_empty() {
             let keys = self.needs_new_process.join(" ");

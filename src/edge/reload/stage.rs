@@ -25,6 +25,11 @@ use crate::routes::{
 };
 use crate::snapshot::Snapshot;
 
+/// Most problems that are told of a reload that is refused.
+const REFUSED_PROBLEMS_MAX: usize = 200;
+/// Most problems that are told of one file that is set aside: they are told at each of its banks.
+const ASIDE_PROBLEMS_MAX: usize = 5;
+
 /// Why nothing can be taken up.
 #[derive(Debug)]
 pub(super) struct Refused {
@@ -64,7 +69,7 @@ pub(super) struct Staged {
 pub(super) fn stage(hub: &Hub, config: &Path, recorder: &Recorder) -> Result<Staged, Refused> {
     let previous = hub.snapshot.load_full();
     let loaded = routes::load_after(config, recorder, &|_| Box::new(&previous.table));
-    let mut loaded = loaded.map_err(|report| Refused::new(lines(&report)))?;
+    let mut loaded = loaded.map_err(|report| Refused::new(lines(&report, REFUSED_PROBLEMS_MAX)))?;
     let kept = loaded.keep_last_good(config, &previous.table);
     let mut aside = set_aside(&loaded, &kept);
     let Loaded { mut table, good, included, .. } = loaded;
@@ -151,14 +156,19 @@ pub(in crate::edge) fn set_aside(loaded: &Loaded, kept: &[TargetId]) -> Vec<Asid
         Aside {
             file: file.display().to_string(),
             targets: kept.iter().filter(is_of).map(ToString::to_string).collect(),
-            problems: lines(report),
+            problems: lines(report, ASIDE_PROBLEMS_MAX),
         }
     };
     loaded.quarantined.iter().map(of).collect()
 }
 
-fn lines(report: &routes::Report) -> Vec<String> {
-    report.problems.iter().map(Problem::one_line).collect()
+fn lines(report: &routes::Report, most: usize) -> Vec<String> {
+    let mut lines: Vec<_> = report.problems.iter().take(most).map(Problem::one_line).collect();
+    let more = report.problems.len() - lines.len() + report.omitted;
+    if more > 0 {
+        lines.push(format!("and {more} more; `corgate check` tells all"));
+    }
+    lines
 }
 
 /// Adds the files that are new, gone, or hold something else.

@@ -205,6 +205,8 @@ fn a_banks_file_has_the_ids_that_are_granted() {
     assert_eq!(problems(ids, "a.toml", ""), "");
     let file = |id: &str| load(&world(ids, "alpine.toml", &target(id, ""))).unwrap();
     assert!(file("alpine-1").quarantined.is_empty());
+    // A name that would be a pattern itself grants nothing.
+    assert_eq!(load(&world(ids, "*.toml", &target("x-1", ""))).unwrap().quarantined.len(), 1);
     for id in ["B", "alpine", "other-1"] {
         let shown = file(id).quarantined[0].report.to_string();
         assert!(shown.contains("is not granted to this file"), "{shown}");
