@@ -75,8 +75,7 @@ async fn converse<B: Banks, E: Entropy>(
         for _ in 0..TURNS_MAX {
             let (step, request) = match turn {
                 Turn::Done(heard) => return Ok(heard),
-                Turn::Ask(request) => (0, request),
-                Turn::Then(step, request) => (step, request),
+                Turn::Ask(step, request) => (step, request),
             };
             let (answer, way) = setting.banks.forward(permit, route, request).await;
             trail = way;
@@ -88,7 +87,7 @@ async fn converse<B: Banks, E: Entropy>(
         }
         match turn {
             Turn::Done(heard) => Ok(heard),
-            Turn::Ask(_) | Turn::Then(..) => Err(Fault::Internal("a conversation without an end")),
+            Turn::Ask(..) => Err(Fault::Internal("a conversation without an end")),
         }
     };
     let heard = heard.await;

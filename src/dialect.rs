@@ -21,6 +21,7 @@ mod request;
 pub mod told;
 
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 pub use self::held::{Held, Recipe};
@@ -114,20 +115,18 @@ pub struct ProviderAnswer {
 /// What a dialect does next.
 #[derive(Debug)]
 pub enum Turn {
-    /// Ask the bank.
-    Ask(ProviderRequest),
-    /// Ask the bank, and be told this number with its answer: what it answers means something else
-    /// by what was said before.
-    Then(u8, ProviderRequest),
+    /// Ask the bank, and be told this step with its answer: what it answers may mean something else
+    /// by what was said before. The first is 0.
+    Ask(u8, ProviderRequest),
     /// Give the client this answer.
     Done(Heard),
 }
 
 impl Turn {
-    /// The same question under a number.
+    /// The same question in a later step.
     fn then(self, step: u8) -> Self {
         match self {
-            Self::Ask(request) | Self::Then(_, request) => Self::Then(step, request),
+            Self::Ask(_, request) => Self::Ask(step, request),
             done @ Self::Done(_) => done,
         }
     }
@@ -167,7 +166,7 @@ const VIA_US: HeaderValue = HeaderValue::from_static("1.1 corgate");
 
 /// A server's nonce for DPoP proofs (RFC 9449 section 8). The hub carries no proof to a bank, but a
 /// bank's word about them is not lost on the way.
-const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+static DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// Longest nonce that is passed on.
 const NONCE_BYTES_MAX: usize = 512;
 
@@ -200,7 +199,7 @@ pub fn open(asked: &Asked<'_>, held: Option<&Held>) -> Result<Turn, Fault> {
     }
 }
 
-/// Hears the answer to the first request (`step` is 0 then), or to the one of that step.
+/// Hears the answer to the request of a step.
 ///
 /// # Errors
 /// A provider fault when the answer is none that may be passed on.
@@ -210,19 +209,33 @@ pub fn hear(
     step: u8,
     answer: ProviderAnswer,
 ) -> Result<Turn, Fault> {
+    let is_rare = |name: &HeaderName| *name == CONTENT_ENCODING || *name == DPOP_NONCE;
+    if !answer.headers.iter().any(|(name, _)| is_rare(name)) {
+        return hear_plain(asked, held, step, answer);
+    }
     let answer = coding::decoded(answer, asked.target.response_bytes_max)?;
     let nonce = answer.headers.get(&DPOP_NONCE).filter(|nonce| is_nonce(nonce)).cloned();
-    let mut turn = match &asked.target.dialect {
+    let mut turn = hear_plain(asked, held, step, answer)?;
+    if let (Turn::Done(heard), Some(nonce)) = (&mut turn, nonce) {
+        heard.answer.headers.insert(DPOP_NONCE.clone(), nonce);
+    }
+    Ok(turn)
+}
+
+/// Hears an answer that has no coding (any more), and of which every dialect makes its own.
+fn hear_plain(
+    asked: &Asked<'_>,
+    held: Option<&Held>,
+    step: u8,
+    answer: ProviderAnswer,
+) -> Result<Turn, Fault> {
+    match &asked.target.dialect {
         Dialect::Blink => blink::hear(asked, answer),
         Dialect::OAuth2(settings) => oauth2::hear(asked, settings, &answer),
         Dialect::Flinks(settings) => flinks::hear(asked, settings, step, &answer),
         Dialect::Konsentus(_) => konsentus::hear(asked, held, &answer),
         Dialect::Oxlin(settings) => oxlin::hear(asked, settings, &answer),
-    }?;
-    if let (Turn::Done(heard), Some(nonce)) = (&mut turn, nonce) {
-        heard.answer.headers.insert(DPOP_NONCE, nonce);
     }
-    Ok(turn)
 }
 
 /// `nonce = 1*NQCHAR` (RFC 9449 section 8.1).

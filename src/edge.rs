@@ -32,6 +32,7 @@ mod held;
 mod hello;
 mod housekeeping;
 mod hub;
+mod journal;
 mod last_good;
 mod line_queue;
 mod local;
@@ -120,6 +121,7 @@ pub struct Running {
     admin_thread: Option<admin::AdminThread>,
     log_thread: Option<JoinHandle<()>>,
     reload_thread: Option<ReloadThread>,
+    _journal: Option<journal::Kept>,
     /// It ends with this.
     _housekeeping: Housekeeping,
 }
@@ -151,8 +153,8 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
         }
     };
     let Bound { addresses, ears, admin, admin_address } = bound;
-    let hub = Hub::new(Snapshot::build(table, None), tls, log, counters, names, ears.len());
-    let hub = Arc::new(hub);
+    let (snapshot, journal) = journal::open(Snapshot::build(table, None))?;
+    let hub = Arc::new(Hub::new(snapshot, tls, log, counters, names, ears.len()));
     let _ = hub.commons.own.set(addresses.iter().copied().chain([admin_address]).collect());
     if let Some(predecessor) = predecessor {
         hub.flights.set_predecessor(predecessor);
@@ -187,6 +189,7 @@ fn start_with(given: Given, estate: Arc<Estate>) -> Result<Running, StartError> 
         admin_thread: Some(admin_thread),
         log_thread,
         reload_thread,
+        _journal: journal,
         _housekeeping: housekeeping,
     })
 }

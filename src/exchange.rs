@@ -183,7 +183,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
     record.shadow = shadow.scope();
 
     // head: what the body will be and what the client can read
-    operation.head.authorization(headers, api.authorization)?;
+    survey.check_authorization(operation, headers, api.authorization)?;
     survey.check_dpop(operation)?;
     operation.head.media(headers)?;
 

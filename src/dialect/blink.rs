@@ -60,7 +60,7 @@ pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
     for (name, value) in &asked.target.headers {
         headers.insert(name.clone(), value.clone());
     }
-    Ok(Turn::Ask(ProviderRequest {
+    let request = ProviderRequest {
         host: Host::Main,
         method: Method::POST,
         path: path.clone(),
@@ -71,7 +71,8 @@ pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
             // Not all servers read these bytes in the same way (decision 10).
             form(asked.form.pairs()).into()
         },
-    }))
+    };
+    Ok(Turn::Ask(0, request))
 }
 
 pub(super) fn hear(asked: &Asked<'_>, answer: ProviderAnswer) -> Result<Turn, Fault> {
@@ -103,8 +104,10 @@ pub(super) fn hear(asked: &Asked<'_>, answer: ProviderAnswer) -> Result<Turn, Fa
 /// in `Connection` (RFC 9110 section 7.6.1). Those that the contract declares were checked by it;
 /// the others are held to what every bank reads in one way (row 31).
 fn copy_psu_fields(asked: &Asked<'_>, to: &mut Fields) -> Result<(), Fault> {
+    let nominates = asked.headers.contains_key(CONNECTION);
     for (name, value) in asked.headers {
-        if name.as_str().starts_with("x-psu-") && !is_nominated(asked.headers, name) {
+        let is_psu = name.as_str().starts_with("x-psu-");
+        if is_psu && !(nominates && is_nominated(asked.headers, name)) {
             let is_declared = asked.head.declared().any(|declared| declared == name);
             let is_good = is_declared || (is_plain(value) && is_once(asked.headers, name));
             if !is_good {

@@ -84,12 +84,12 @@ fn play(dialect: &RouteTable, form: usize, more: &str, step: u8, said: &Provider
     };
     let held = Held::fixed("held-token");
     let request = match open(&asked, Some(&held)) {
-        Ok(Turn::Ask(request) | Turn::Then(_, request)) => request.body.len(),
+        Ok(Turn::Ask(_, request)) => request.body.len(),
         Ok(Turn::Done(_)) | Err(_) => 0,
     };
     let (answer, status) = match hear(&asked, Some(&held), step, said.clone()) {
         Ok(Turn::Done(heard)) => (heard.answer.body.len(), heard.answer.status.as_u16()),
-        Ok(Turn::Ask(request) | Turn::Then(_, request)) => (request.body.len(), 200),
+        Ok(Turn::Ask(_, request)) => (request.body.len(), 200),
         Err(_) => (0, 502),
     };
     Played { form: body.len(), request, answer, status }

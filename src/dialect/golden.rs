@@ -194,14 +194,13 @@ impl Play<'_> {
         for _ in 0..TURNS_MAX {
             let (step, answer) = match turn {
                 Turn::Done(heard) => return Ok(heard),
-                Turn::Ask(request) => (0, self.ask(&request)),
-                Turn::Then(step, request) => (step, self.ask(&request)),
+                Turn::Ask(step, request) => (step, self.ask(&request)),
             };
             turn = super::hear(self.asked, held.as_ref(), step, answer)?;
         }
         match turn {
             Turn::Done(heard) => Ok(heard),
-            Turn::Ask(_) | Turn::Then(..) => panic!("{}: no end", self.name),
+            Turn::Ask(..) => panic!("{}: no end", self.name),
         }
     }
 

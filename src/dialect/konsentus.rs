@@ -82,7 +82,7 @@ pub(super) fn open(
     headers.insert(CCG_TOKEN, token);
     let body = json!({ "auth_code": code, "redirect_uri": redirect_uri }).to_string();
     let (host, method, path) = (Host::Main, Method::POST, path.clone());
-    Ok(Turn::Ask(ProviderRequest { host, method, path, headers, body: body.into() }))
+    Ok(Turn::Ask(0, ProviderRequest { host, method, path, headers, body: body.into() }))
 }
 
 /// "201: Request received and access token created" (seed); any 2xx is taken for it.

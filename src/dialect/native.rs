@@ -24,8 +24,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const ASKED_FIELDS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 
 /// Fields of an answer that pass without being declared.
-const ANSWER_FIELDS: [HeaderName; 6] =
-    [CONTENT_TYPE, CONTENT_LANGUAGE, DPOP_NONCE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
+const ANSWER_FIELDS: [HeaderName; 5] =
+    [CONTENT_TYPE, CONTENT_LANGUAGE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE];
 
 /// A native call that kept its contract.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ pub fn answer(
         return Err(Fault::ResponseMalformed("status"));
     }
     let mut keep = HeaderMap::with_capacity(12);
-    for name in rules.answer_fields.iter().chain(&ANSWER_FIELDS) {
+    for name in rules.answer_fields.iter().chain(&ANSWER_FIELDS).chain([&DPOP_NONCE]) {
         if keep.contains_key(name) {
             continue;
         }

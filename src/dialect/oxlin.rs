@@ -63,7 +63,7 @@ fn open_token(asked: &Asked<'_>, oxlin: &Oxlin) -> Result<Turn, Fault> {
     let mut headers = fields(asked, None);
     headers.insert(CONTENT_TYPE, FORM);
     let (host, method) = (Host::Auth, Method::POST);
-    Ok(Turn::Ask(ProviderRequest { host, method, path, headers, body }))
+    Ok(Turn::Ask(0, ProviderRequest { host, method, path, headers, body }))
 }
 
 fn hear_token(asked: &Asked<'_>, oxlin: &Oxlin, answer: &ProviderAnswer) -> Result<Turn, Fault> {

@@ -132,11 +132,12 @@ pub(super) fn presented_bearer<'a>(asked: &Asked<'a>) -> Result<&'a str, Fault> 
 /// # Errors
 /// What its language has no word for: its entry says that it has no such call.
 pub(super) fn path<'a>(asked: &Asked<'a>) -> Result<&'a Name, Fault> {
-    asked.target.paths.of(asked.call).ok_or(match asked.call {
-        Call::Token => Fault::GrantNotSpoken("target issues no tokens"),
-        Call::Revoke => Fault::RevokeNotSpoken,
-        Call::Username => Fault::UsernameNotSpoken,
-    })
+    match (asked.target.paths.of(asked.call), asked.call) {
+        (Some(path), _) => Ok(path),
+        (None, Call::Token) => Err(Fault::GrantNotSpoken("target issues no tokens")),
+        (None, Call::Revoke) => Err(Fault::RevokeNotSpoken),
+        (None, Call::Username) => Err(Fault::UsernameNotSpoken),
+    }
 }
 
 /// A parameter that this call can't do without.
@@ -165,7 +166,7 @@ fn push_encoded(encoded: &mut String, text: &str) {
 }
 
 fn ask(method: Method, path: &Name, headers: Fields, body: Bytes) -> Turn {
-    Turn::Ask(ProviderRequest { host: Host::Main, method, path: path.clone(), headers, body })
+    Turn::Ask(0, ProviderRequest { host: Host::Main, method, path: path.clone(), headers, body })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod tests;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -72,6 +73,8 @@ pub enum Owner {
 pub trait Journal: std::fmt::Debug + Send + Sync {
     /// Notes one change.
     fn note(&self, record: Record);
+    /// How many could not be written down.
+    fn lost(&self) -> u64;
 }
 
 /// The memory.
@@ -82,8 +85,8 @@ pub struct Memory {
     /// What [`Entry::ends`] is counted from: a moment, and its milliseconds.
     base: OnceLock<(Instant, u64)>,
     journal: OnceLock<Box<dyn Journal>>,
-    /// When the journal was begun; none where there is none.
-    begun: OnceLock<u64>,
+    /// Since when nothing is missing, in milliseconds; 0 where a restart forgets all.
+    begun: AtomicU64,
 }
 
 impl Default for Memory {
@@ -116,22 +119,35 @@ impl Memory {
             book: Book::new(entries_max),
             base: OnceLock::new(),
             journal: OnceLock::new(),
-            begun: OnceLock::new(),
+            begun: AtomicU64::new(0),
         }
     }
 
-    /// From now on changes are noted there. It was begun at `begun`, in Unix milliseconds.
-    pub fn keep_journal(&self, journal: Box<dyn Journal>, begun: u64) {
-        let _ = self.begun.set(begun);
+    /// From now on changes are noted there.
+    pub fn keep_journal(&self, journal: Box<dyn Journal>) {
         let _ = self.journal.set(journal);
     }
 
+    /// Since `begun`, in Unix milliseconds, nothing is missing.
+    pub fn begin(&self, begun: u64) {
+        self.begun.fetch_max(begun, Ordering::Relaxed);
+    }
+
+    /// Since when that is; 0 where it never was.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Changes that could not be written down.
+    pub fn unwritten(&self) -> u64 {
+        self.journal.get().map_or(0, |journal| journal.lost())
+    }
+
     /// Whether every token that may still be good is known: it was remembered, over restarts, for
-    /// longer than tokens live, and nothing had to be forgotten early.
+    /// longer than tokens live, and nothing was missed or had to be forgotten early meanwhile.
     pub fn is_complete(&self, now: Instant) -> bool {
-        let life = millis(REFRESH_LIFE);
-        self.begun.get().is_some_and(|begun| self.stamp(now).saturating_sub(*begun) > life)
-            && self.evicted() == 0
+        let (begun, life) = (self.begun(), millis(REFRESH_LIFE));
+        begun > 0 && self.stamp(now).saturating_sub(begun) > life
     }
 
     /// Remembers tokens: whose they are, and the name that came with them. What came together
@@ -197,23 +213,25 @@ impl Memory {
         if let Some(entry) = entry.filter(|entry| entry.consent != 0) {
             let hash = self.consent_hash(entry.consent);
             self.book.remove(hash);
-            self.note(|| Record::forget(hash));
+            self.note(|| Record::Forget(hash));
         }
     }
 
     /// Takes over what another process noted.
     pub fn take_over(&self, record: &Record, now: Instant) {
-        let (hash, entry) = record.parts();
-        match entry {
-            Some(entry) => drop(self.book.put(hash, entry, self.stamp(now))),
-            None => self.book.remove(hash),
+        let now = self.stamp(now);
+        match *record {
+            Record::Keep(_, entry) if entry.is_past(now) => {}
+            Record::Keep(hash, entry) => drop(self.book.put(hash, entry, now)),
+            Record::Forget(hash) => self.book.remove(hash),
+            Record::Begun(at) => self.begin(at),
         }
     }
 
     /// Everything that is remembered, piece by piece; no lock is held for longer than for one.
     pub fn each_piece(&self, mut use_piece: impl FnMut(Vec<Record>)) {
         self.book.each_shard(|entries| {
-            use_piece(entries.into_iter().map(|(hash, entry)| Record::keep(hash, entry)).collect());
+            use_piece(entries.into_iter().map(|(hash, entry)| Record::Keep(hash, entry)).collect());
         });
     }
 
@@ -239,7 +257,7 @@ impl Memory {
 
     fn put(&self, hash: Hash, entry: Entry, now: u64) {
         match self.book.put(hash, entry, now) {
-            Put::Kept => self.note(|| Record::keep(hash, entry)),
+            Put::Kept => self.note(|| Record::Keep(hash, entry)),
             Put::Taken => {}
         }
     }

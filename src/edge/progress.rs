@@ -157,6 +157,7 @@ impl Progress {
     /// The peer has ended its side, and may still wait for its answers (RFC 9112 section 9.6,
     /// RFC 8446 section 6.1). Who waits for the end of what is owed is woken then.
     pub(super) fn half_close(&self, cx: &Context<'_>) {
+        self.owed.note_peer_end();
         self.half_closed.set(true);
         self.owed.note_peer_end();
         self.wait(cx);

@@ -232,8 +232,10 @@ impl Stays {
 
     /// The same among those that have not begun their handshake.
     pub(super) fn make_room_for_silence(&self) -> usize {
-        let waits = |stay: &Stay| matches!(stay.step.get(), Step::Silent | Step::Waiting);
-        self.close_some(waits, Duration::ZERO)
+        // Who is silent goes before who has said all that was asked of it.
+        let at = |step: Step| self.close_some(|stay| stay.step.get() == step, Duration::ZERO);
+        let closed = at(Step::Silent);
+        if closed > 0 { closed } else { at(Step::Waiting) }
     }
 
     fn close_some(&self, among: impl Fn(&Stay) -> bool, quiet: Duration) -> usize {

@@ -5,7 +5,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request};
 
-use crate::contract::Operation;
+use crate::contract::{AuthorizationPolicy, Operation};
 use crate::fault::Fault;
 use crate::framing::check_http2_head;
 use crate::routes::EdgeLimits;
@@ -20,6 +20,7 @@ pub(super) struct Survey {
     expect: bool,
     via: bool,
     dpop: bool,
+    authorization: bool,
 }
 
 impl Survey {
@@ -35,7 +36,13 @@ impl Survey {
             return Err(Fault::UriTooLong);
         }
         let mut bytes = head.method.as_str().len() + target_bytes + "  HTTP/1.1\r\n\r\n".len();
-        let mut survey = Self { underscore: false, expect: false, via: false, dpop: false };
+        let mut survey = Self {
+            underscore: false,
+            expect: false,
+            via: false,
+            dpop: false,
+            authorization: false,
+        };
         for (name, value) in &head.headers {
             bytes += name.as_str().len() + value.len() + ":\r\n".len();
             survey.see(name);
@@ -50,13 +57,16 @@ impl Survey {
     }
 
     fn see(&mut self, name: &HeaderName) {
-        match name.as_str() {
-            "via" => self.via = true,
-            "expect" => self.expect = true,
-            "dpop" => self.dpop = true,
-            // Names are short: looking at all of one is cheaper than looking for a place to stop.
-            name => self.underscore |= name.bytes().fold(false, |odd, byte| odd | (byte == b'_')),
+        let name = name.as_str();
+        match name.len() {
+            3 => self.via |= name == "via",
+            4 => self.dpop |= name == "dpop",
+            6 => self.expect |= name == "expect",
+            13 => self.authorization |= name == "authorization",
+            _ => {}
         }
+        // Names are short: looking at all of one is cheaper than looking for a place to stop.
+        self.underscore |= name.bytes().fold(false, |odd, byte| odd | (byte == b'_'));
     }
 
     /// An underscore in a field's name is one hyphen to some servers behind us: two names for one
@@ -87,6 +97,23 @@ impl Survey {
         let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
         if self.expect && !headers.get_all(header::EXPECT).iter().all(known) {
             return Err(Fault::ExpectationRefused);
+        }
+        Ok(())
+    }
+
+    /// Rows 19 to 21. Where no credentials are wanted and none are there, nothing is looked for.
+    ///
+    /// # Errors
+    /// What [`HeadRules::authorization`](crate::contract::HeadRules::authorization) returns.
+    #[inline]
+    pub(super) fn check_authorization(
+        self,
+        operation: &Operation,
+        headers: &HeaderMap,
+        policy: AuthorizationPolicy,
+    ) -> Result<(), Fault> {
+        if self.authorization || operation.head.wants_bearer() {
+            return operation.head.authorization(headers, policy);
         }
         Ok(())
     }

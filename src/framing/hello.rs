@@ -82,6 +82,23 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_verdict_stands_whatever_comes_behind_it(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            tls in proptest::prelude::any::<bool>(),
+        ) {
+            let start: &[u8] = if tls { &[HANDSHAKE, 3, 1, 0, 4, CLIENT_HELLO, 0] } else { &[] };
+            let bytes = [start, &bytes].concat();
+            let mut seen = Hello::Partial;
+            for cut in 0..=bytes.len() {
+                let now = client_hello(&bytes[..cut]);
+                proptest::prop_assert!(seen == Hello::Partial || seen == now, "{cut}");
+                seen = now;
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_hello_is_left_to_tls() {
         for bytes in [&b"GET / HTTP/1.1\r\n"[..], &[21, 3, 1, 0, 2, 1, 0], &[22, 2, 0, 0, 1]] {

@@ -44,6 +44,7 @@ impl<'c> Reach<'c> {
         if sharing.len() < 2 {
             return;
         }
+        sharing.sort_unstable();
         let more = if sharing.len() > SHOWN { ", …" } else { "" };
         sharing.truncate(SHOWN);
         let names = sharing.join(", ");

@@ -10,6 +10,7 @@ mod providers;
 mod ranges;
 mod scale;
 mod secrets;
+mod sharing;
 mod windows;
 mod words;
 

@@ -349,24 +349,4 @@ fn dotted(id: &[u8]) -> String {
 const ID_OCTETS_MAX: usize = 32;
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn an_identifier_is_shown_in_its_usual_form() {
-        assert_eq!(dotted(&[0x55, 0x1d, 28]), "2.5.29.28");
-        assert_eq!(dotted(&[0x2b, 6, 1, 4, 1, 0xce, 0x0f, 1]), "1.3.6.1.4.1.9999.1");
-        assert_eq!(dotted(&[]), "");
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_comes_is_no_list_or_one(
-            bytes in proptest::collection::vec(any::<u8>(), 0..400)
-        ) {
-            prop_assert!(RevocationList::parse(&bytes).is_err());
-        }
-    }
-}
+mod tests;

@@ -40,7 +40,7 @@ pub(super) fn open(asked: &Asked<'_>, settings: &Flinks) -> Result<Turn, Fault> 
     }
 }
 
-/// What was asked, besides the first question, which follows from the token: see [`Turn::Then`].
+/// What was asked, besides the first question, which follows from the token: see [`Turn::Ask`].
 /// To end the connection of the access token that a refresh brought.
 const END_FRESH: u8 = 1;
 /// To end that of the client's token, which is no refresh token.

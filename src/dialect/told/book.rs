@@ -41,7 +41,7 @@ pub struct Entry {
 
 impl Entry {
     /// Whether nobody may ask for it any more.
-    const fn is_past(&self, now: u64) -> bool {
+    pub(super) const fn is_past(&self, now: u64) -> bool {
         self.ends.saturating_add(GRACE_MS) <= now
     }
 }

@@ -9,35 +9,28 @@ use super::book::{Entry, Hash};
 pub const RECORD_BYTES: usize = 64;
 const KEEP: u64 = 0x636f_7267_7401_0001;
 const FORGET: u64 = 0x636f_7267_7401_0002;
+const BEGUN: u64 = 0x636f_7267_7401_0003;
 
-/// A change: an entry, or that there is none any more.
+/// A change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
-    hash: Hash,
-    entry: Option<Entry>,
+pub enum Record {
+    /// This is remembered.
+    Keep(Hash, Entry),
+    /// This is not, any more.
+    Forget(Hash),
+    /// Since this moment, in Unix milliseconds, nothing is missing.
+    Begun(u64),
 }
 
 impl Record {
-    pub(super) const fn keep(hash: Hash, entry: Entry) -> Self {
-        Self { hash, entry: Some(entry) }
-    }
-
-    pub(super) const fn forget(hash: Hash) -> Self {
-        Self { hash, entry: None }
-    }
-
-    pub(super) const fn parts(&self) -> (Hash, Option<Entry>) {
-        (self.hash, self.entry)
-    }
-
     /// The bytes, sealed with the memory's key.
     pub fn to_bytes(&self, memory: &Memory) -> [u8; RECORD_BYTES] {
-        let [high, low] = self.hash;
-        let words = match self.entry {
-            Some(Entry { owner, ends, name, consent }) => {
+        let words = match *self {
+            Self::Keep([high, low], Entry { owner, ends, name, consent }) => {
                 [KEEP, high, low, owner, ends, name, consent]
             }
-            None => [FORGET, high, low, 0, 0, 0, 0],
+            Self::Forget([high, low]) => [FORGET, high, low, 0, 0, 0, 0],
+            Self::Begun(at) => [BEGUN, at, 0, 0, 0, 0, 0],
         };
         let mut bytes = [0; RECORD_BYTES];
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
@@ -59,8 +52,9 @@ impl Record {
         let (kind, hash) = (word()?, [word()?, word()?]);
         let entry = Entry { owner: word()?, ends: word()?, name: word()?, consent: word()? };
         match kind {
-            KEEP => Some(Self::keep(hash, entry)),
-            FORGET => Some(Self::forget(hash)),
+            KEEP => Some(Self::Keep(hash, entry)),
+            FORGET => Some(Self::Forget(hash)),
+            BEGUN => Some(Self::Begun(hash[0])),
             _ => None,
         }
     }

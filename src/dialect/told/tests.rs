@@ -163,15 +163,14 @@ fn a_record_is_read_back_and_a_broken_one_is_not() {
 
 #[test]
 fn the_record_of_owners_is_whole_once_it_is_older_than_tokens_get() {
-    #[derive(Debug)]
-    struct Nowhere;
-    impl Journal for Nowhere {
-        fn note(&self, _: Record) {}
-    }
     let now = Instant::now();
     let memory = Memory::durable(&[7; KEY_BYTES], now, 1_000);
     assert!(!memory.is_complete(now + 400 * DAY), "a restart forgets all");
-    memory.keep_journal(Box::new(Nowhere), 1_000);
+    memory.take_over(&Record::Begun(1_000), now);
     assert!(!memory.is_complete(now + 189 * DAY));
     assert!(memory.is_complete(now + 191 * DAY));
+    // Something was missed: it begins anew.
+    memory.begin(millis(10 * DAY));
+    assert!(!memory.is_complete(now + 191 * DAY));
+    assert!(memory.is_complete(now + 201 * DAY));
 }

@@ -16,5 +16,9 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, memory: &Memory) -> Wr
     let help = "Those that were forgotten before their time, for want of room.";
     let count = ConstCounter::new(memory.evicted());
     let kind = MetricType::Counter;
-    count.encode(encoder.encode_descriptor("tokens_evicted", help, None, kind)?)
+    count.encode(encoder.encode_descriptor("tokens_evicted", help, None, kind)?)?;
+    let help = "Changes of them that could not be written to `state_dir`.";
+    let count = ConstCounter::new(memory.unwritten());
+    let kind = MetricType::Counter;
+    count.encode(encoder.encode_descriptor("tokens_unwritten", help, None, kind)?)
 }

@@ -76,6 +76,11 @@ impl Dialect {
         }
     }
 
+    /// Whether the hub is registered at the bank, for some of its clients or for all.
+    pub const fn registers_the_hub(&self) -> bool {
+        matches!(self, Self::OAuth2(_) | Self::Flinks(_) | Self::Oxlin(_))
+    }
+
     /// Whether it signs what it says, for which it has to know the time.
     pub fn signs(&self) -> bool {
         let Self::OAuth2(oauth2) = self else { return false };

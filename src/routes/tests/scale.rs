@@ -1,10 +1,12 @@
 //! Any text, and a very long one.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::{GATEWAY, good, load_text, target};
+use super::{GATEWAY, good, load, load_text, target};
+use crate::routes::MemorySources;
 
 /// Lines that are nearly right, so that a random file reaches the readers.
 fn line() -> impl Strategy<Value = String> {
@@ -32,6 +34,8 @@ proptest! {
     ) {
         check(&lines.join(&newline));
         check(&format!("{GATEWAY}{}", lines.join(&newline)));
+        check_included(&lines.join(&newline));
+        check_included(&target("A", &lines.join(&newline)));
     }
 }
 
@@ -46,6 +50,22 @@ fn check(text: &str) {
             assert!(place.text.get(place.marked.clone()).is_some());
         }
         assert!(report.to_string().contains("error"));
+    }
+}
+
+/// Whatever stands in an included file: the operator's table stands, and no secret was reached.
+fn check_included(text: &str) {
+    let operators = format!("include = ['a.toml']\n{GATEWAY}{}", target("MINE", ""));
+    let world = MemorySources::default()
+        .file("routes.toml", &operators)
+        .file("a.toml", text)
+        .file("key", "hunter2");
+    let loaded = load(&world).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(&*loaded.table.targets["MINE"].source, Path::new("routes.toml"));
+    assert!(loaded.table.clients.is_empty() && loaded.table.gateway.tls.is_none());
+    for target in loaded.table.targets.values() {
+        assert!(!target.allow_private_addresses && target.tls.ca.is_none());
+        assert!(target.headers.iter().all(|(_, value)| value != "hunter2"));
     }
 }
 

@@ -154,7 +154,7 @@ fn converse(asked: &Asked<'_>, step: u8, answer: ProviderAnswer) {
     }
     match hear(asked, held.as_ref(), step, answer) {
         Err(fault) => assert_speakable(&fault),
-        Ok(Turn::Ask(request) | Turn::Then(_, request)) => {
+        Ok(Turn::Ask(_, request)) => {
             assert!(request.path.starts_with('/'), "{}", request.path);
         }
         Ok(Turn::Done(heard)) => {
