@@ -161,11 +161,12 @@ impl Memory {
         let presented = tokens.presented.map(|token| self.token_hash(target, token));
         let before = presented.and_then(|hash| self.book.find(hash, now));
         let before = before.filter(|entry| entry.owner == owner);
-        let (mut name, mut consent) = (0, 0);
-        if let Some(username) = tokens.username {
-            name = self.short_hash(b'n', &[target, username]);
-            let old = before.map(|entry| entry.consent).filter(|old| self.is_live(*old, now));
-            consent = old.unwrap_or_else(|| self.short_hash(b'g', &[target, access]));
+        let name = tokens.username.map(|username| self.short_hash(b'n', &[target, username]));
+        let old = before.map(|entry| entry.consent).filter(|old| self.is_live(*old, now));
+        // What comes without a name still belongs to what came with one.
+        let consent = old.or_else(|| name.map(|_| self.short_hash(b'g', &[target, access])));
+        let (name, consent) = (name.unwrap_or_default(), consent.unwrap_or_default());
+        if consent != 0 {
             let ends = if refresh.is_some() { renewed } else { ends };
             self.put(self.consent_hash(consent), Entry { owner, ends, name: 0, consent: 0 }, now);
         }

@@ -70,6 +70,18 @@ fn what_came_together_is_forgotten_together_when_one_of_it_is_revoked() {
 }
 
 #[test]
+fn a_refresh_without_a_name_ends_the_names_before_it_when_it_is_revoked() {
+    let (memory, now) = (memory(100), Instant::now());
+    memory.tell(&Tokens { refresh: Some("rt-1"), ..of("C1", "at-1", "anna") }, now);
+    let (refresh, presented, username) = (Some("rt-2"), Some("rt-1"), None);
+    memory.tell(&Tokens { refresh, presented, username, ..of("C1", "at-2", "") }, now);
+    let told = memory.recall(BANK, "C1", "at-2", now).unwrap();
+    assert!(!memory.is_same_name(&told, BANK, "anna") && !memory.is_same_name(&told, BANK, ""));
+    memory.forget_name(BANK, "C1", "rt-2", now);
+    assert_eq!(memory.recall(BANK, "C1", "at-1", now), None);
+}
+
+#[test]
 fn a_token_that_was_rotated_away_is_still_its_owners_for_a_while() {
     let (memory, now) = (memory(100), Instant::now());
     memory.tell(&Tokens { refresh: Some("rt-1"), ..of("C1", "at-1", "anna") }, now);

@@ -15,6 +15,7 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use super::anchors::{Anchors, refusal};
 use super::revocation::Revocation;
+use crate::ids::Fingerprint;
 use crate::x509::Certificate;
 
 /// Most bytes of CAs' names that a client is sent. Java refuses messages of more than 32 KiB, and
@@ -84,10 +85,10 @@ impl ClientCertVerifier for ClientVerifier {
         match verified {
             Ok(()) => Ok(ClientCertVerified::assertion()),
             Err(error) => {
-                let names = Certificate::parse(end_entity).ok();
-                let subject = names.as_ref().map(Certificate::shown_subject);
-                let issuer = names.as_ref().map(Certificate::shown_issuer);
-                tracing::info!(subject, issuer, %error, "a client's certificate is refused");
+                // Its own name is the client's to tell; what tables and logs know it by is this.
+                let certificate = Fingerprint::of_der(end_entity);
+                let issuer = Certificate::parse(end_entity).ok().map(|one| one.shown_issuer());
+                tracing::info!(%certificate, issuer, %error, "a client's certificate is refused");
                 Err(error)
             }
         }
