@@ -60,7 +60,8 @@ pub(super) fn find(test: &str) -> Result<(), String> {
     let text = fs::read_to_string(top().join(&file)).unwrap_or_default();
     // A function, or a row of a macro that makes one.
     let defined = Regex::new(&format!(r"(?m)(fn {name}\(|^ *{name}:)")).unwrap();
-    if defined.is_match(&text) { Ok(()) } else { Err(format!("{test}, which {file} does not have")) }
+    let missing = || format!("{test}, which {file} does not have");
+    defined.is_match(&text).then_some(()).ok_or_else(missing)
 }
 
 #[test]
