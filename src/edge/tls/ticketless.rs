@@ -32,7 +32,7 @@ pub(super) fn ticketless(provider: CryptoProvider) -> CryptoProvider {
 /// The library wants suites that live as long as the process: they are made once.
 static SUITES: LazyLock<Vec<&'static Tls13CipherSuite>> = LazyLock::new(|| {
     let all = rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES.iter();
-    all.filter_map(|suite| suite.tls13()).map(suite).collect()
+    all.filter_map(SupportedCipherSuite::tls13).map(suite).collect()
 });
 
 fn suite(one: &'static Tls13CipherSuite) -> &'static Tls13CipherSuite {
