@@ -20,3 +20,5 @@ mod readme;
 mod source;
 #[path = "tidy/tables.rs"]
 mod tables;
+#[path = "tidy/threats.rs"]
+mod threats;

@@ -23,10 +23,14 @@ const OF_CODED_BYTES: [HeaderName; 3] = [
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
 ];
+/// What is said where nothing was coded: the registered name, and a charset in the wrong field, as
+/// some servers have it.
+const NO_CODINGS: [&str; 3] = ["identity", "utf-8", "utf8"];
 /// Room for an answer before it is known how large it is: what a token answer needs.
 const DECODED_TYPICAL: usize = 4 * 1024;
 
-/// The answer without a coding. `gzip` and `x-gzip` are decoded; `identity` is none.
+/// The answer without a coding. `gzip` and `x-gzip` are decoded; `identity` is none, and no more is
+/// a charset.
 ///
 /// # Errors
 /// [`Fault::ResponseTooLarge`] where it has more than `bytes_max` then;
@@ -40,7 +44,8 @@ pub(super) fn decoded(answer: ProviderAnswer, bytes_max: usize) -> Result<Provid
     let codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let codings = codings.map(<[u8]>::trim_ascii);
     let is = |coding: &[u8], name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
-    let mut codings = codings.filter(|coding| !coding.is_empty() && !is(coding, "identity"));
+    let is_none = |coding: &[u8]| coding.is_empty() || NO_CODINGS.iter().any(|no| is(coding, no));
+    let mut codings = codings.filter(|coding| !is_none(coding));
     let (coding, others) = (codings.next(), codings.next());
     let body = match (coding, others) {
         // What has no content has no coding either, such as a 204.
@@ -101,7 +106,12 @@ mod tests {
         }
         let two = [gzip(b"{"), gzip(b"}")].concat();
         assert_eq!(&decode(&["gzip"], &two).unwrap().body[..], b"{}");
-        assert_eq!(&decode(&["identity"], b"{}").unwrap().body[..], b"{}");
+        for none in ["identity", "UTF-8", "utf8"] {
+            let answer = decode(&[none], b"{}").unwrap();
+            assert_eq!(&answer.body[..], b"{}", "{none}");
+            assert!(answer.headers.is_empty(), "{none}");
+        }
+        assert!(decode(&["utf-8, br"], b"{}").is_err());
         assert_eq!(decode(&["br"], b"").unwrap().body.len(), 0);
         assert_eq!(decode(&[], b"{}").unwrap().headers.len(), 1);
     }

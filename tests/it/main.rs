@@ -32,6 +32,7 @@ mod answers;
 mod attacks;
 mod attacks_h1;
 mod attacks_h2;
+mod authorities;
 mod bank_bytes;
 mod bank_faults;
 mod bank_http2;

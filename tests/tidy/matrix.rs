@@ -54,6 +54,16 @@ fn place(test: &str) -> (String, &str) {
     (if is_path { module.to_owned() } else { format!("tests/it/{module}.rs") }, name)
 }
 
+/// Whether a test exists; else its name, and the file that should have it.
+pub(super) fn find(test: &str) -> Result<(), String> {
+    let (file, name) = place(test);
+    let text = fs::read_to_string(top().join(&file)).unwrap_or_default();
+    // A function, or a row of a macro that makes one.
+    let defined = Regex::new(&format!(r"(?m)(fn {name}\(|^ *{name}:)")).unwrap();
+    let missing = || format!("{test}, which {file} does not have");
+    defined.is_match(&text).then_some(()).ok_or_else(missing)
+}
+
 #[test]
 fn each_row_of_the_matrix_has_tests_that_exist_or_says_why_not() {
     let mut broken = Vec::new();
@@ -62,12 +72,8 @@ fn each_row_of_the_matrix_has_tests_that_exist_or_says_why_not() {
             broken.push(format!("`{}` has no test and does not say why", row.fault));
         }
         for test in &row.tests {
-            let (file, name) = place(test);
-            let text = fs::read_to_string(top().join(&file)).unwrap_or_default();
-            // A function, or a row of a macro that makes one.
-            let defined = Regex::new(&format!(r"(?m)(fn {name}\(|^ *{name}:)")).unwrap();
-            if !defined.is_match(&text) {
-                broken.push(format!("`{}` names {test}, which {file} does not have", row.fault));
+            if let Err(missing) = find(test) {
+                broken.push(format!("`{}` names {missing}", row.fault));
             }
         }
     }

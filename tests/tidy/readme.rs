@@ -126,6 +126,7 @@ fn links_lead_to_files() {
         "certs/README.md",
         "contracts/README.md",
         "contracts/DIALECTS.md",
+        "docs/threat-model.md",
         "tests/README.md",
     ] {
         let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
