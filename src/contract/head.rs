@@ -84,7 +84,8 @@ impl<'h> Line<'h> {
 }
 
 impl HeadRules {
-    /// Rows 4 and 5: the correlation id, which may be absent where the contract does not require it.
+    /// Rows 4 and 5: the correlation id, which may be absent where the contract does not require
+    /// it.
     ///
     /// # Errors
     /// [`Fault::HeaderMissing`], [`Fault::HeaderMalformed`].

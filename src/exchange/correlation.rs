@@ -1,7 +1,7 @@
 //! The correlation id of a call: where it comes from, and where an answer has it.
 //!
-//! This file decides which field's id is the call's (CONTRACT C1 to C5). It must not know what an id
-//! looks like.
+//! This file decides which field's id is the call's (CONTRACT C1 to C5). It must not know what an
+//! id looks like.
 
 use http::{HeaderMap, HeaderName};
 
