@@ -36,6 +36,7 @@ CALLED = 100
 LIMITS = """[gateway.limits]
 connections_max = 12000
 connections_per_address_max = 12000
+connections_per_certificate_max = 12000
 handshakes_max = 10000
 handshake_timeout = "30s"
 """
