@@ -12,6 +12,7 @@ pub mod hello;
 mod http2;
 pub mod records;
 pub mod request;
+pub mod tickets;
 
 pub use self::http2::check_http2_head;
 use crate::fault::Fault;

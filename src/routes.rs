@@ -47,6 +47,7 @@ pub use load::{Compile, Loaded, Quarantined, load, load_after, load_with};
 pub use origin::{is_own_address, is_private_address};
 pub use problem::{Colour, PROBLEMS_MAX, Place, Problem, Report, Severity};
 pub use secret::Secret;
+#[cfg(feature = "edge")]
 pub(crate) use sources::open_regular;
 pub use sources::{FILE_BYTES_MAX, MemorySources, Sources, SystemSources};
 pub use table::{

@@ -197,3 +197,18 @@ fn whose_call_fails_beside_the_one_that_sees_waits_as_the_others_do() {
     let _sees = breaker.admit(now + OPEN_FOR, client(1)).unwrap();
     assert!(breaker.admit(now + OPEN_FOR, client(2)).is_err());
 }
+
+#[test]
+fn one_failure_beside_a_client_that_fails_all_the_time_opens_nothing() {
+    let failures = NonZeroU32::new(5).unwrap();
+    let breaker = Arc::new(Breaker::new(routes::Breaker { failures, open_for: OPEN_FOR }));
+    let now = Instant::now();
+    succeed(&breaker, now, 2);
+    fail(&breaker, now, 1, 99);
+    fail(&breaker, now, 2, 1);
+    assert_eq!(breaker.position(now), Position::Closed);
+    succeed(&breaker, now, 2);
+    // It takes its own share of them.
+    fail(&breaker, now, 2, 2);
+    assert_eq!(breaker.position(now), Position::Open);
+}

@@ -15,6 +15,7 @@ use http::header::CONTENT_ENCODING;
 use super::ProviderAnswer;
 use crate::fault::Fault;
 use crate::framing::fields::Fields;
+use crate::wiped::Wiped;
 
 /// Fields that speak of the coded bytes (RFC 9530; RFC 2616 section 14.15), gone with the coding.
 const OF_CODED_BYTES: [HeaderName; 3] = [
@@ -22,10 +23,14 @@ const OF_CODED_BYTES: [HeaderName; 3] = [
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
 ];
+/// What is said where nothing was coded: the registered name, and a charset in the wrong field, as
+/// some servers have it.
+const NO_CODINGS: [&str; 3] = ["identity", "utf-8", "utf8"];
 /// Room for an answer before it is known how large it is: what a token answer needs.
 const DECODED_TYPICAL: usize = 4 * 1024;
 
-/// The answer without a coding. `gzip` and `x-gzip` are decoded; `identity` is none.
+/// The answer without a coding. `gzip` and `x-gzip` are decoded; `identity` is none, and no more is
+/// a charset.
 ///
 /// # Errors
 /// [`Fault::ResponseTooLarge`] where it has more than `bytes_max` then;
@@ -39,7 +44,8 @@ pub(super) fn decoded(answer: ProviderAnswer, bytes_max: usize) -> Result<Provid
     let codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let codings = codings.map(<[u8]>::trim_ascii);
     let is = |coding: &[u8], name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
-    let mut codings = codings.filter(|coding| !coding.is_empty() && !is(coding, "identity"));
+    let is_none = |coding: &[u8]| coding.is_empty() || NO_CODINGS.iter().any(|no| is(coding, no));
+    let mut codings = codings.filter(|coding| !is_none(coding));
     let (coding, others) = (codings.next(), codings.next());
     let body = match (coding, others) {
         // What has no content has no coding either, such as a 204.
@@ -61,7 +67,9 @@ pub(super) fn decoded(answer: ProviderAnswer, bytes_max: usize) -> Result<Provid
 fn gunzip(body: &[u8], bytes_max: usize) -> Result<Bytes, Fault> {
     let mut decoded = Vec::with_capacity(DECODED_TYPICAL.min(bytes_max));
     let mut reader = MultiGzDecoder::new(body).take(bytes_max as u64 + 1);
-    reader.read_to_end(&mut decoded).map_err(|_| Fault::ResponseMalformed("gzip"))?;
+    let read = reader.read_to_end(&mut decoded);
+    let decoded = Wiped::from(decoded);
+    read.map_err(|_| Fault::ResponseMalformed("gzip"))?;
     if decoded.len() > bytes_max { Err(Fault::ResponseTooLarge) } else { Ok(decoded.into()) }
 }
 
@@ -98,7 +106,12 @@ mod tests {
         }
         let two = [gzip(b"{"), gzip(b"}")].concat();
         assert_eq!(&decode(&["gzip"], &two).unwrap().body[..], b"{}");
-        assert_eq!(&decode(&["identity"], b"{}").unwrap().body[..], b"{}");
+        for none in ["identity", "UTF-8", "utf8"] {
+            let answer = decode(&[none], b"{}").unwrap();
+            assert_eq!(&answer.body[..], b"{}", "{none}");
+            assert!(answer.headers.is_empty(), "{none}");
+        }
+        assert!(decode(&["utf-8, br"], b"{}").is_err());
         assert_eq!(decode(&["br"], b"").unwrap().body.len(), 0);
         assert_eq!(decode(&[], b"{}").unwrap().headers.len(), 1);
     }

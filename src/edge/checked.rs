@@ -4,10 +4,10 @@
 //! keys and lists through the same code. This file decides what of it keeps a gateway from
 //! starting, and what only has to be known. It must not know where it is printed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::clients::{ClientConfigs, setting};
-use super::tls::{EdgeSide, Papers, Shelf};
+use super::tls::{EdgeSide, Papers, Shelf, target_notices};
 use super::unix_now;
 use crate::routes::RouteTable;
 
@@ -40,6 +40,12 @@ pub fn check(table: &RouteTable) -> Checked {
     let configs = ClientConfigs::default();
     let staged = configs.stage(table.targets.values(), &shelf, None);
     papers.append(&staged.papers());
+    let told = table.targets.values().filter_map(|target| setting(target));
+    let told: BTreeSet<_> = told
+        .flat_map(|(tls, _)| target_notices(&tls, &shelf))
+        .map(|notice| notice.to_string())
+        .collect();
+    checked.warnings.extend(told);
     let mut broken: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for target in table.targets.values() {
         if let Some(error) = setting(target).and_then(|setting| staged.broken.get(&setting)) {

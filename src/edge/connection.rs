@@ -35,7 +35,7 @@ use super::local::LocalExecutor;
 use super::plug::Plug;
 use super::progress::Progress;
 use super::stay::Stay;
-use super::tls::EdgeSide;
+use super::tls::{EdgeSide, handshake_with};
 use super::untaken::Untaken;
 use super::watch::{End, Goodbye, PARTING, Watch, drive};
 use super::worker::Worker;
@@ -92,7 +92,8 @@ pub(super) async fn serve_tls(
     // What a step needs lives in its own box and goes with it: idle connections are many.
     let accept = TlsAcceptor::from(side.config.clone());
     let shaking = shake_hands(&worker, &stay, pending, accept, socket, limits.handshakes_max);
-    let mut shaking = Box::pin(timeout_at(end, shaking));
+    let shaking = timeout_at(end, handshake_with(from.ip(), shaking));
+    let mut shaking = Box::pin(shaking);
     let mut stream = match unless_over(&stay, shaking.as_mut()).await {
         // In a box, too: each step below would have room for it of its own.
         Some(Ok(Some(stream))) => Box::new(stream),

@@ -2,7 +2,7 @@
 //!
 //! This file decides that nobody waits for whoever reads it. Lines go into a queue that is bounded;
 //! what finds no room is dropped and counted, and so is what would say again what was said just
-//! before ([`limit`]). It must not know what a line says.
+//! before (`limit`). It must not know what a line says.
 
 mod limit;
 

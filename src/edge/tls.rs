@@ -6,13 +6,16 @@
 
 mod anchors;
 mod papers;
+mod peer;
 mod revocation;
 mod sessions;
 mod shelf;
+mod ticketless;
 mod trust;
 mod verifier;
 
 pub(super) use self::papers::{Paper, Papers};
+pub(super) use self::peer::handshake_with;
 pub(super) use self::sessions::SmallSessions;
 pub(super) use self::shelf::Shelf;
 pub(super) use self::trust::{Ending, Trust};
@@ -173,6 +176,14 @@ pub(super) fn target_papers(tls: &TargetTls, shelf: &Shelf) -> Result<Papers, Tl
     Ok(papers)
 }
 
+/// What should be known of the CAs of a setting towards a bank. The system's are not the
+/// operator's to choose.
+pub(super) fn target_notices(tls: &TargetTls, shelf: &Shelf) -> Vec<TlsError> {
+    let anchors = tls.ca.as_ref().map(|file| (file, shelf.anchors(file, Whose::Operators)));
+    let Some((file, Ok(anchors))) = anchors else { return Vec::new() };
+    anchors.notices().map(|notice| of_file(file, notice)).collect()
+}
+
 /// Builds the hub's configuration towards one bank, its sessions resumable.
 ///
 /// # Errors
@@ -186,7 +197,8 @@ pub(super) fn target_config(
         Some(file) => shelf.anchors(file, Whose::Operators)?,
         None => shelf.anchors(system_roots()?, Whose::Systems)?,
     };
-    let builder = ClientConfig::builder_with_provider(provider())
+    let ciphers = ticketless::ticketless(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::new(ciphers))
         .with_protocol_versions(rustls::ALL_VERSIONS)
         .map_err(general)?
         .dangerous()

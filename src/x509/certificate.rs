@@ -33,6 +33,8 @@ pub struct Certificate<'a> {
     pub extensions: usize,
     /// Whether its key may sign revocation lists: what does not say may.
     pub signs_lists: bool,
+    /// Whether it may certify certain directory names alone.
+    pub constrains_directories: bool,
     /// The content of its CRL distribution points.
     distribution_points: Option<&'a [u8]>,
 }
@@ -67,6 +69,7 @@ impl<'a> Certificate<'a> {
             has_extensions: false,
             extensions: 0,
             signs_lists: true,
+            constrains_directories: false,
             distribution_points: None,
         };
         for unique_id in [1, 2] {
@@ -114,6 +117,9 @@ impl<'a> Certificate<'a> {
                 let mut inside = Reader::new(der::only(value, tag::SEQUENCE)?);
                 self.is_ca = Some(inside.optional(tag::BOOLEAN)? == Some(&[0xff]));
             }
+            NAME_CONSTRAINTS => {
+                self.constrains_directories = has_directory(der::only(value, tag::SEQUENCE)?)?;
+            }
             DISTRIBUTION_POINTS => {
                 self.distribution_points = Some(der::only(value, tag::SEQUENCE)?);
             }
@@ -158,10 +164,27 @@ pub(super) fn uris_of(place: &[u8]) -> impl Iterator<Item = &[u8]> {
 const SUBJECT_KEY_ID: &[u8] = &[0x55, 0x1d, 14];
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
+const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 30];
 const DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 31];
 pub(super) const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 35];
 /// The bit of key usage that lets a key sign lists.
 const CRL_SIGN: usize = 6;
+
+/// Whether one of NameConstraints' subtrees, permitted or excluded, is of a directory's names
+/// (RFC 5280 section 4.2.1.10).
+fn has_directory(constraints: &[u8]) -> Result<bool, NotDer> {
+    let mut inside = Reader::new(constraints);
+    for kind in [0, 1] {
+        let mut subtrees = Reader::new(inside.optional(tag::constructed(kind))?.unwrap_or(&[]));
+        while !subtrees.is_empty() {
+            let base = Reader::new(subtrees.expect(tag::SEQUENCE)?).element()?;
+            if base.tag == tag::constructed(4) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
 
 /// A bit of a BIT STRING, the first one being 0.
 fn has_bit(string: &[u8], bit: usize) -> bool {

@@ -13,13 +13,14 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::ProducesTickets;
-use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::ask::{Ask, Http};
 use crate::bank_bytes::whole_request;
+use crate::h2_bank::{self, FrameBank};
 use crate::shake::Shake;
 use crate::world::{Setup, World, now, pki, runtime, wait};
 
@@ -123,7 +124,23 @@ struct Listener {
     port: u16,
     resumed: Arc<AtomicUsize>,
     shaken: Arc<AtomicUsize>,
+    heard: Arc<AtomicUsize>,
 }
+
+/// How it speaks.
+#[derive(Clone, Copy)]
+struct Speech {
+    /// The size of its tickets.
+    ticket: usize,
+    /// The largest of its records.
+    fragment: Option<usize>,
+    version: &'static SupportedProtocolVersion,
+    /// The port of who answers what is asked over HTTP/2.
+    http2: Option<u16>,
+}
+
+const SPEECH: Speech =
+    Speech { ticket: 0, fragment: None, version: &rustls::version::TLS13, http2: None };
 
 /// Tickets that are padded to a size.
 #[derive(Debug)]
@@ -156,31 +173,41 @@ impl Listener {
     fn start(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
-        ticket: usize,
+        speech: Speech,
     ) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
+            .with_protocol_versions(&[speech.version])
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
         let tickets = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
-        config.ticketer = Arc::new(Padded(tickets, ticket));
+        config.ticketer = Arc::new(Padded(tickets, speech.ticket));
+        config.send_tls13_tickets = 4;
+        // Other sizes of records, too: some servers write small ones.
+        config.max_fragment_size = speech.fragment;
+        config.alpn_protocols = speech.http2.iter().map(|_| b"h2".to_vec()).collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = wait(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (resumed, shaken) = (Arc::default(), Arc::default());
-        let bank = Self { port, resumed: Arc::clone(&resumed), shaken: Arc::clone(&shaken) };
+        let bank =
+            Self { port, resumed: Arc::default(), shaken: Arc::default(), heard: Arc::default() };
+        let counts = (bank.resumed.clone(), bank.shaken.clone(), bank.heard.clone());
         runtime().spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (acceptor, resumed, shaken) =
-                    (acceptor.clone(), Arc::clone(&resumed), Arc::clone(&shaken));
+                let (acceptor, (resumed, shaken, heard)) = (acceptor.clone(), counts.clone());
                 runtime().spawn(async move {
                     let Ok(mut stream) = acceptor.accept(socket).await else { return };
                     shaken.fetch_add(1, Ordering::SeqCst);
                     if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
                         resumed.fetch_add(1, Ordering::SeqCst);
+                    }
+                    if let Some(port) = speech.http2 {
+                        let answers = (Ipv4Addr::LOCALHOST, port);
+                        let mut answers = TcpStream::connect(answers).await.unwrap();
+                        let _ = copy_bidirectional(&mut stream, &mut answers).await;
+                        return;
                     }
                     let mut bytes = Vec::new();
                     while whole_request(&bytes).is_none() {
@@ -188,6 +215,7 @@ impl Listener {
                             return;
                         }
                     }
+                    heard.fetch_add(1, Ordering::SeqCst);
                     let body = r#"{"access_token":"at-1","token_type":"bearer"}"#;
                     let answer = format!(
                         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
@@ -213,7 +241,7 @@ const UNASKED: &str = "tls = { cert_optional = true }";
 #[test]
 fn a_banks_chain_takes_about_as_long_as_any_that_is_refused() {
     let dial = |shown: &Shown| {
-        let bank = Listener::start(shown.chain.clone(), shown.key(), 0);
+        let bank = Listener::start(shown.chain.clone(), shown.key(), SPEECH);
         let world = bank.world(&format!("breaker = {{ failures = 1000 }}\n{UNASKED}"));
         least(|| {
             world.call(Http::One, Ask::token()).platform(502);
@@ -226,20 +254,76 @@ fn a_banks_chain_takes_about_as_long_as_any_that_is_refused() {
     }
 }
 
-/// Of much larger ones the library's own buffer is full: that bank's calls are 502, and nobody
-/// else's are.
+fn ticketing(speech: Speech) -> Listener {
+    let identity = pki().bank("it").unwrap();
+    Listener::start(vec![identity.cert().clone()], identity.key(), speech)
+}
+
+fn count(number: &AtomicUsize) -> usize {
+    number.load(Ordering::SeqCst)
+}
+
+/// The largest that fits into its field, behind its two bytes of length.
+const LARGEST: usize = 65_533;
+
 #[test]
 fn a_bank_whose_tickets_are_large_is_called_as_any_other() {
-    for (ticket, resumes) in [(200, true), (15_000, true), (17_000, false)] {
-        let identity = pki().bank("it").unwrap();
-        let bank = Listener::start(vec![identity.cert().clone()], identity.key(), ticket);
+    let sizes = [(200, true), (15_000, true), (17_000, false), (40_000, false), (LARGEST, false)];
+    for (ticket, resumes) in sizes {
+        let bank = ticketing(Speech { ticket, ..SPEECH });
         let world = bank.world(UNASKED);
         for _ in 0..6 {
             world.call(Http::One, Ask::token()).good();
         }
-        let count = |number: &AtomicUsize| number.load(Ordering::SeqCst);
         assert_eq!(count(&bank.shaken), 6, "{ticket}");
         assert_eq!(count(&bank.resumed) > 0, resumes, "{ticket}");
+    }
+}
+
+/// Hundreds of records that are nothing but tickets come before the answer.
+#[test]
+fn a_bank_whose_large_tickets_come_in_small_records_is_called_as_any_other() {
+    let bank = ticketing(Speech { ticket: LARGEST, fragment: Some(512), ..SPEECH });
+    let world = bank.world(UNASKED);
+    for _ in 0..3 {
+        world.call(Http::One, Ask::token()).good();
+    }
+}
+
+#[test]
+fn a_bank_of_http2_whose_tickets_are_large_is_called_as_any_other() {
+    for fragment in [None, Some(512)] {
+        let answers = FrameBank::start(&[], |stream, heard| {
+            h2_bank::good(stream, heard.stream);
+            true
+        });
+        let speech = Speech { ticket: LARGEST, fragment, http2: Some(answers.port()), ..SPEECH };
+        let bank = ticketing(speech);
+        let world = bank.world(&format!("http = \"2\"\n{UNASKED}"));
+        for _ in 0..3 {
+            world.call(Http::One, Ask::token()).good();
+        }
+        assert_eq!((count(&bank.shaken), answers.heard()), (1, 3));
+    }
+}
+
+/// There a ticket is a part of the handshake (RFC 5077 section 3.3), and can't be passed over: the
+/// largest cost a dial, and no call is spent on it.
+#[test]
+fn a_bank_of_tls_1_2_is_called_with_large_tickets_or_hears_nothing() {
+    for (ticket, is_called) in [(200, true), (40_000, true), (LARGEST, false)] {
+        let version = &rustls::version::TLS12;
+        let bank = ticketing(Speech { ticket, version, ..SPEECH });
+        let world = bank.world(UNASKED);
+        for _ in 0..3 {
+            let answer = world.call(Http::One, Ask::token());
+            if is_called {
+                answer.good();
+            } else {
+                answer.platform(502);
+            }
+        }
+        assert_eq!(count(&bank.heard), if is_called { 3 } else { 0 }, "{ticket}");
     }
 }
 

@@ -230,6 +230,37 @@ fn a_401_forgets_the_token_and_the_next_call_fetches_another() {
 }
 
 #[test]
+fn a_token_that_one_host_gave_is_not_shown_to_the_host_that_upstream_moved_to() {
+    let distinct = |config| KonsentusConfig { ccg_tokens: CcgTokens::Distinct, ..config };
+    let scene = Scene::with(distinct, "");
+    scene.call(Http::One, 1, Ask::token().param("code", &scene.code())).good();
+    let [given] = scene.heard(TOKENS).try_into().unwrap();
+    let given = given.header("ccg_token").unwrap().to_owned();
+    scene.world.notes().learn(&given);
+    let other = KonsentusConfig { seed: 7_777, ..distinct(KonsentusConfig::new(listening())) };
+    let other = Konsentus::start(other).unwrap();
+    let host = |konsentus: &Konsentus| format!("127.0.0.1:{}", konsentus.address().port());
+    scene.world.rewrite(&host(&scene.konsentus), &host(&other));
+    assert_eq!(scene.world.reload().0, 200);
+    for http in [Http::One, Http::Two] {
+        let code = other.issue_code("eidas-of-one", URI);
+        scene.call(http, 1, Ask::token().param("code", &code)).good();
+    }
+    assert_eq!(scene.konsentus.requests().len(), 2, "the host before is not called any more");
+    let heard = other.requests();
+    let paths: Vec<_> = heard.iter().map(|request| request.path.as_str()).collect();
+    assert_eq!(paths, [CCG, TOKENS, TOKENS]);
+    for request in &heard {
+        assert!(!format!("{request:?}").contains(&given), "{request:?}");
+    }
+    // Who comes back to the first host is given a token of its own, old or new.
+    scene.world.rewrite(&host(&other), &host(&scene.konsentus));
+    assert_eq!(scene.world.reload().0, 200);
+    scene.call(Http::One, 1, Ask::token().param("code", &scene.code())).good();
+    assert_eq!(other.requests().len(), 3);
+}
+
+#[test]
 fn fifty_calls_that_find_the_token_ended_fetch_one() {
     let short = |config| KonsentusConfig {
         ccg_tokens: CcgTokens::Distinct,

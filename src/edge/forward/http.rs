@@ -38,6 +38,7 @@ use crate::framing::request::write_request;
 use crate::ids::ClientKey;
 use crate::routes::{Origin, Reuse, Scheme, UpstreamHttp};
 use crate::snapshot::Route;
+use crate::wiped::Wiped;
 
 /// The service.
 #[derive(Clone)]
@@ -208,6 +209,7 @@ impl Line {
         let (_, host) = named.map_err(Unsent::Lost)?;
         let ProviderRequest { method, path, headers, body, .. } = request;
         let bytes = write_request(method, path, host, headers, body).map_err(Unsent::Lost)?;
+        let bytes = Wiped::from(bytes);
         let id = request.headers.get(&X_CORRELATION_ID).and_then(IdHash::of);
         if let Some(id) = id {
             self.pool.note_sent(id);

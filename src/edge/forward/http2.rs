@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
 use http::header::CONTENT_LENGTH;
@@ -26,6 +26,7 @@ use crate::fault::Fault;
 use crate::framing::answer::{ANSWER_HEAD_BYTES_MAX, INTERIM_MAX};
 use crate::framing::content_length;
 use crate::ids::ClientKey;
+use crate::wiped::Wiped;
 
 /// Flow control: what a bank may send ahead of our reading, on one stream and on all.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -309,26 +310,34 @@ async fn read(response: Response<RecvStream>, bytes_max: usize) -> Result<Provid
     if length.is_some_and(|length| length > bytes_max) {
         return Err(Fault::ResponseTooLarge);
     }
-    let (mut first, mut more) = (Bytes::new(), BytesMut::new());
+    let (mut first, mut whole) = (Bytes::new(), Wiped::default());
     while let Some(data) = stream.data().await {
         let data = data.map_err(|error| body_fault(&error))?;
         // The next window update; that the connection has gone is told with the next piece.
         let _ = stream.flow_control().release_capacity(data.len());
-        if first.len() + more.len() + data.len() > bytes_max {
+        if first.len().max(whole.len()) + data.len() > bytes_max {
             return Err(Fault::ResponseTooLarge);
         }
-        // A small answer comes in one piece, which is then not copied.
-        if first.is_empty() { first = data } else { more.extend_from_slice(&data) }
+        // A small answer comes in one piece, which is then not copied: it lies in the library's
+        // memory.
+        if first.is_empty() {
+            first = data;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.extend(&first);
+        }
+        whole.extend(&data);
     }
     // Trailers are not the answer's fields, and nothing here asked for them.
     stream.trailers().await.map_err(|error| body_fault(&error))?;
-    let bytes = first.len() + more.len();
+    let bytes = first.len().max(whole.len());
     let bodiless = matches!(head.status.as_u16(), 204 | 304);
     let disagrees = !bodiless && length.is_some_and(|length| length != bytes);
     if disagrees || !stream.is_end_stream() {
         return Err(Fault::ResponseTruncated);
     }
-    let body = if more.is_empty() { first } else { [first, more.freeze()].concat().into() };
+    let body = if whole.is_empty() { first } else { whole.into() };
     Ok(ProviderAnswer { status: head.status, headers: head.headers.into(), body })
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Anchors {
     anchors: Vec<Anchor>,
     index: SubjectIndex,
     algorithms: WebPkiSupportedAlgorithms,
+    /// The names of those that have certified nobody who is let in.
+    barren: Vec<String>,
 }
 
 /// One of them.
@@ -52,7 +54,7 @@ pub(super) struct Verified<'v> {
 impl Anchors {
     /// No CA yet.
     pub(super) fn new(algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Self { anchors: Vec::new(), index: SubjectIndex::default(), algorithms }
+        Self { anchors: Vec::new(), index: SubjectIndex::default(), algorithms, barren: Vec::new() }
     }
 
     /// Trusts a CA. The second value is its certificate, read.
@@ -65,9 +67,23 @@ impl Anchors {
         parsed: &Certificate<'_>,
     ) -> Result<(), webpki::Error> {
         let trusted = webpki::anchor_from_trusted_cert(certificate)?.to_owned();
+        if parsed.constrains_directories && self.barren.len() < BARREN_SHOWN_MAX {
+            self.barren.push(parsed.shown_subject());
+        }
         self.index.add(&trusted.subject, parsed.subject_key_id);
         self.anchors.push(Anchor { trusted, shown: parsed.shown_subject() });
         Ok(())
+    }
+
+    /// What the operator should know of them.
+    pub(super) fn notices(&self) -> impl Iterator<Item = String> {
+        self.barren.iter().map(|name| {
+            format!(
+                "`{name}` may certify certain directory names alone (nameConstraints), which \
+                 can't be checked here: nobody whom it has certified is accepted; trust a CA \
+                 without that"
+            )
+        })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Anchor> {
@@ -215,6 +231,9 @@ pub(super) fn refusal(error: webpki::Error) -> Error {
     };
     refused.into()
 }
+
+/// Most CAs of a file that are told for that.
+const BARREN_SHOWN_MAX: usize = 20;
 
 const NAME_CONSTRAINT: &str = "NameConstraintViolation: a CA above it may certify certain names \
                                alone (nameConstraints), and this one is not seen to be one of \

@@ -84,7 +84,8 @@ impl Trust {
         previous: Option<&Self>,
     ) -> Result<Self, TlsError> {
         let anchors = shelf.anchors(&tls.client_ca, Whose::Operators)?;
-        let mut notices = Vec::new();
+        let told = anchors.notices().map(|notice| of_file(&tls.client_ca, notice));
+        let mut notices: Vec<_> = told.collect();
         if let Err(bytes) = hints(&anchors) {
             notices.push(of_file(&tls.client_ca, too_many_hints(bytes)));
         }

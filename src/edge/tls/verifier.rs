@@ -14,6 +14,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use webpki::{EndEntityCert, KeyUsage};
 
 use super::anchors::{Anchors, refusal};
+use super::peer::peer;
 use super::revocation::Revocation;
 use crate::ids::Fingerprint;
 use crate::x509::Certificate;
@@ -88,7 +89,10 @@ impl ClientCertVerifier for ClientVerifier {
                 // Its own name is the client's to tell; what tables and logs know it by is this.
                 let certificate = Fingerprint::of_der(end_entity);
                 let issuer = Certificate::parse(end_entity).ok().map(|one| one.shown_issuer());
-                tracing::info!(%certificate, issuer, %error, "a client's certificate is refused");
+                let peer = peer().map(tracing::field::display);
+                tracing::info!(
+                    %certificate, issuer, peer, %error, "a client's certificate is refused"
+                );
                 Err(error)
             }
         }
