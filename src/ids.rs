@@ -70,6 +70,18 @@ party_id! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientKey(u64);
 
+impl ClientKey {
+    /// One of so many parts, the same for each of its calls.
+    pub fn part(self, parts: usize) -> usize {
+        usize::try_from(self.0 % parts.max(1) as u64).unwrap_or_default()
+    }
+
+    /// One word for this client and a number: another client, or number, has another.
+    pub const fn mixed_with(self, number: u64) -> u64 {
+        self.0.rotate_left(32) ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
 impl ClientId {
     /// What this client is counted under.
     pub fn key(&self) -> ClientKey {

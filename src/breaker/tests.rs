@@ -212,3 +212,36 @@ fn one_failure_beside_a_client_that_fails_all_the_time_opens_nothing() {
     fail(&breaker, now, 2, 2);
     assert_eq!(breaker.position(now), Position::Open);
 }
+
+#[test]
+fn a_good_call_of_a_bank_that_is_well_asks_no_lock() {
+    let (breaker, now) = (breaker(), Instant::now());
+    succeed(&breaker, now, 1);
+    let held = breaker.lock();
+    let (done, heard) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            succeed(&breaker, now, 1);
+            done.send(()).unwrap();
+        });
+        let told = heard.recv_timeout(Duration::from_secs(5));
+        drop(held);
+        assert!(told.is_ok(), "it waited for the lock");
+    });
+}
+
+#[test]
+fn calls_that_were_not_noted_for_lack_of_news_still_say_that_a_client_is_served() {
+    let (breaker, now) = (breaker(), Instant::now());
+    for tenths in 0..200 {
+        succeed(&breaker, now + Duration::from_millis(tenths * 100), 1);
+    }
+    // The first client is served, so another one's failures are its own affair.
+    let later = now + Duration::from_secs(20) + LATELY - Duration::from_secs(2);
+    fail(&breaker, later, 2, 5);
+    assert_eq!(breaker.position(later), Position::Closed);
+    // What failed is seen by the next good call, noted or not.
+    succeed(&breaker, later, 2);
+    fail(&breaker, later, 2, 1);
+    assert_eq!(breaker.position(later), Position::Closed);
+}
