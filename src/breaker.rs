@@ -4,8 +4,8 @@
 //! 4xx (CONTRACT 4.6). Where the way to the bank fails (no connection, no TLS), it fails for
 //! everybody, whoever called. What is answered, or never answered, may be about one client's calls
 //! alone: that opens it only where it happened to all clients that called lately, and whose calls
-//! did not fail is let through to see. It works with one endpoint, and it is handed the time. It
-//! must not know what a call is.
+//! did not fail is let through to see, whoever else is seeing. It works with one endpoint, and it
+//! is handed the time. It must not know what a call is.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -66,6 +66,7 @@ enum Gate {
     /// not fail has one.
     Open { until: Instant, way: bool },
     /// One call is under way to see; the others wait for its verdict, or for its time to run out.
+    /// Where it is not the way that failed, a client whose calls did not fail does not wait.
     Probing { until: Instant, way: bool },
 }
 
@@ -128,7 +129,14 @@ impl Breaker {
             Gate::Open { until, way } if now < until && (way || state.has_failed(client)) => {
                 return Err(until - now);
             }
-            Gate::Probing { until, .. } if now < until => return Err(until - now),
+            Gate::Probing { until, way } if now < until => {
+                if way || state.has_failed(client) {
+                    return Err(until - now);
+                }
+                // The one that sees is a client whose calls fail, or one that may turn out so: it
+                // decides nothing for those whose calls did not.
+                Some(state.gate)
+            }
             before @ (Gate::Open { way, .. } | Gate::Probing { way, .. }) => {
                 state.gate = Gate::Probing { until: later(now, self.rule.open_for), way };
                 Some(before)
@@ -227,10 +235,14 @@ impl State {
         self.clients.iter().any(|standing| standing.client == client && standing.failures > 0)
     }
 
-    /// Whether the calls of all clients that called lately failed, and so many together.
+    /// Whether the calls of all clients that called lately failed, and so many together. Each
+    /// counts for its share of them and no more: else one whose calls fail all the time would make
+    /// the first failure of its neighbour's the last that is needed.
     fn fails_all(&self, now: Instant, failures_max: u32) -> bool {
         let all_fail = self.lately(now).all(|standing| standing.failures > 0);
-        let failures = self.lately(now).map(|standing| standing.failures);
+        let clients = u32::try_from(self.lately(now).count()).unwrap_or(u32::MAX).max(1);
+        let share = failures_max.div_ceil(clients);
+        let failures = self.lately(now).map(|standing| standing.failures.min(share));
         all_fail && failures.fold(self.unreached, u32::saturating_add) >= failures_max
     }
 }

@@ -140,7 +140,7 @@ pub fn read_answer(
 
 /// Whole seconds, as a number or, as some banks write them, as a text. Any number: whoever counts
 /// with it has to bound it.
-pub(crate) fn seconds_of(value: &Value) -> Option<u64> {
+fn seconds_of(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 

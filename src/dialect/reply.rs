@@ -150,6 +150,26 @@ pub(super) fn revoked() -> Turn {
     done(Answer::of_provider(StatusCode::OK, HeaderMap::new(), Bytes::new()))
 }
 
+/// What an answer with tokens gave, as far as the hub remembers it.
+pub(crate) struct Given<'b> {
+    /// The access token.
+    pub(crate) access_token: Cow<'b, str>,
+    /// The refresh token.
+    pub(crate) refresh_token: Option<Cow<'b, str>>,
+    /// How long the access token lives.
+    pub(crate) seconds: Option<u64>,
+}
+
+/// Reads what an answer gave, however its bank writes it; nothing where it has no access token.
+pub(crate) fn given(body: &[u8]) -> Option<Given<'_>> {
+    let object = Members::read(body)?;
+    Some(Given {
+        access_token: object.text("access_token")?,
+        refresh_token: object.text("refresh_token"),
+        seconds: object.seconds("expires_in"),
+    })
+}
+
 /// What the bank makes of a username.
 pub(super) fn username(asked: &Asked<'_>, found: &str, folds_case: bool) -> Turn {
     let given = asked.form.value("username").unwrap_or_default();
