@@ -270,7 +270,11 @@ mod tests {
             keep();
             assert_eq!(text("a.toml").as_deref(), Some("one"));
         }
-        // The folder itself.
+        // The folder above, and the folder itself.
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(text("b.toml"), None);
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(text("b.toml").as_deref(), Some("two"));
         fs::set_permissions(state.join(FOLDER), fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(text("b.toml"), None);
     }

@@ -4,8 +4,9 @@
 //! own; of several lists of one CA and one scope the newest decides (RFC 5280 section 6.3.3). Each
 //! certificate of a chain is looked up, not the client's own alone, and a certificate that no list
 //! covers is refused. A list of a CA that is not among the anchors may be an intermediate's: it is
-//! verified once, when that intermediate is first seen in a chain that holds. An anchor that another
-//! anchor has certified is looked up, too, when all lists are there. This file decides all that. It must not know where a chain comes from.
+//! verified once, when that intermediate is first seen in a chain that holds. An anchor that
+//! another anchor has certified is looked up, too, when all lists are there. This file decides all
+//! that. It must not know where a chain comes from.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

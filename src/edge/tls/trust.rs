@@ -236,7 +236,8 @@ fn check_age(lists: &Revocation, previous: Option<&Trust>, now: i64) -> Result<(
     Err(of_file(
         file,
         format_args!(
-            "holds a list of `{name}` that is older than the one in use, so that who was revoked in              between would be let in again; name the newest one (a new process takes any)",
+            "holds a list of `{name}` that is older than the one in use, so that who was revoked in \
+             between would be let in again; name the newest one (a new process takes any)",
         ),
     ))
 }
@@ -265,14 +266,18 @@ fn told_of_lists(
         Some(of_file(
             lists.file_of(anchor)?,
             format_args!(
-                "holds of `{name}` a list of CAs alone (onlyContainsCACerts), and no file holds                  one of its clients: nobody whom it has certified itself is let in"
+                "holds of `{name}` a list of CAs alone (onlyContainsCACerts), and no file holds \
+                 one of its clients: nobody whom it has certified itself is let in"
             ),
         ))
     }));
     told.extend(lists.of_the_future(now).take(BARE_SHOWN_MAX).map(|(file, name)| {
         of_file(
             file,
-            format_args!("holds a list of `{name}` that was made in the future (thisUpdate):                           whose clock is wrong?"),
+            format_args!(
+                "holds a list of `{name}` that was made in the future (thisUpdate): \
+                 whose clock is wrong?"
+            ),
         )
     }));
     told
