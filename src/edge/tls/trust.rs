@@ -236,8 +236,8 @@ fn check_age(lists: &Revocation, previous: Option<&Trust>, now: i64) -> Result<(
     Err(of_file(
         file,
         format_args!(
-            "holds a list of `{name}` that is older than the one in use, so that who was revoked in \
-             between would be let in again; name the newest one (a new process takes any)",
+            "holds a list of `{name}` that is older than the one in use, so that who was revoked \
+             in between would be let in again; name the newest one (a new process takes any)",
         ),
     ))
 }
