@@ -43,7 +43,12 @@ impl LastGood {
     pub(super) fn of(gateway: &Gateway) -> Self {
         let folder = gateway.state_dir().map(|folder| folder.join(FOLDER));
         let folder = folder.filter(|folder| folder.exists());
-        let is_private = |folder: &PathBuf| match check_private(folder, "state_dir") {
+        // Who can write above it can put another one in its place.
+        let private = |folder: &PathBuf| {
+            folder.parent().map_or(Ok(()), |above| check_private(above, "state_dir"))?;
+            check_private(folder, "state_dir")
+        };
+        let is_private = |folder: &PathBuf| match private(folder) {
             Ok(()) => true,
             Err(error) => {
                 tracing::error!(%error, "what is kept there is not believed");
@@ -265,7 +270,11 @@ mod tests {
             keep();
             assert_eq!(text("a.toml").as_deref(), Some("one"));
         }
-        // The folder itself.
+        // The folder above, and the folder itself.
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(text("b.toml"), None);
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(text("b.toml").as_deref(), Some("two"));
         fs::set_permissions(state.join(FOLDER), fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(text("b.toml"), None);
     }

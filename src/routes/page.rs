@@ -246,7 +246,9 @@ impl<'p> Page<'p> {
             }
             sensitive |= unshown::makes_suspect(line);
             let mut first = true;
-            while let Some((span, what)) = spans.next_if(|(span, _)| span.start < end) {
+            // What is missing behind a last line without an end belongs to that line.
+            let reach = if line.ends_with('\n') { end } else { end + 1 };
+            while let Some((span, what)) = spans.next_if(|(span, _)| span.start < reach) {
                 if std::mem::take(&mut first) {
                     self.error(span, Wrong::new(what));
                     let whole = || Span { start: 0, end: line.trim_end().len() };

@@ -188,6 +188,11 @@ impl RevocationList {
 }
 
 impl Scope {
+    /// Whether a list of this scope is about clients at all.
+    pub const fn has_clients(&self) -> bool {
+        !self.authorities_only
+    }
+
     /// Whether a list of this scope is about a certificate: an authority's, or a client's.
     pub fn covers(&self, certificate: &Certificate<'_>, is_authority: bool) -> bool {
         if self.users_only && is_authority || self.authorities_only && !is_authority {

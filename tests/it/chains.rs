@@ -334,7 +334,8 @@ fn clients_of_an_intermediate_that_its_root_revokes_are_out() {
     let root = Issuer::new(root, root_key);
     let (mut between, key) = (authority("between", 0), KeyPair::generate().unwrap());
     between.serial_number = Some(SerialNumber::from(77));
-    let between_der = between.signed_by(&key, &root).unwrap().der().clone();
+    let between_own = between.signed_by(&key, &root).unwrap();
+    let (between_der, between_pem) = (between_own.der().clone(), between_own.pem());
     let between = Issuer::new(between, key);
     let key = KeyPair::generate().unwrap();
     let own = params("client").signed_by(&key, &between).unwrap().der().clone();
@@ -360,7 +361,7 @@ fn clients_of_an_intermediate_that_its_root_revokes_are_out() {
     let world = Setup::new()
         .tls("client_crl = [\"lists.pem\"]")
         .file("lists.pem", &(lists(&[]) + &pki().clients_crl(&[]).unwrap()))
-        .file("clients-ca.pem", &(root_pem + pki().clients_ca.pem()))
+        .file("clients-ca.pem", &(root_pem.clone() + pki().clients_ca.pem()))
         .start();
     // It is known to nobody: what counts is whether it is heard at all.
     let config = shown.client();
@@ -369,6 +370,17 @@ fn clients_of_an_intermediate_that_its_root_revokes_are_out() {
     // The older list stands first, as a list that was appended to would have it.
     let both = lists(&[]) + &lists(&[77]) + &pki().clients_crl(&[]).unwrap();
     world.write("lists.pem", &both);
+    let (status, report) = world.reload();
+    assert_eq!(status, 200, "{report:#}");
+    assert!(!shake());
+    world.call(Http::One, Ask::token()).good();
+    // Neither an older list nor trust in the intermediate itself lets them in again.
+    world.write("lists.pem", &(lists(&[]) + &pki().clients_crl(&[]).unwrap()));
+    let (status, report) = world.reload();
+    assert_eq!(status, 422, "{report:#}");
+    assert!(!shake());
+    world.write("lists.pem", &both);
+    world.write("clients-ca.pem", &(root_pem + &between_pem + pki().clients_ca.pem()));
     let (status, report) = world.reload();
     assert_eq!(status, 200, "{report:#}");
     assert!(!shake());

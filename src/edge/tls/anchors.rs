@@ -28,6 +28,8 @@ pub(super) struct Anchors {
 #[derive(Debug)]
 pub(super) struct Anchor {
     trusted: TrustAnchor<'static>,
+    /// Its certificate: another anchor may have certified it, and revoked it since.
+    certificate: CertificateDer<'static>,
     /// Its name, for messages.
     pub(super) shown: String,
 }
@@ -41,6 +43,10 @@ impl Anchor {
     /// The content of its SubjectPublicKeyInfo.
     pub(super) fn key(&self) -> &[u8] {
         &self.trusted.subject_public_key_info
+    }
+
+    pub(super) const fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
     }
 }
 
@@ -71,7 +77,8 @@ impl Anchors {
             self.barren.push(parsed.shown_subject());
         }
         self.index.add(&trusted.subject, parsed.subject_key_id);
-        self.anchors.push(Anchor { trusted, shown: parsed.shown_subject() });
+        let certificate = certificate.clone().into_owned();
+        self.anchors.push(Anchor { trusted, certificate, shown: parsed.shown_subject() });
         Ok(())
     }
 

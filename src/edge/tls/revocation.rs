@@ -4,10 +4,11 @@
 //! own; of several lists of one CA and one scope the newest decides (RFC 5280 section 6.3.3). Each
 //! certificate of a chain is looked up, not the client's own alone, and a certificate that no list
 //! covers is refused. A list of a CA that is not among the anchors may be an intermediate's: it is
-//! verified once, when that intermediate is first seen in a chain that holds. This file decides
-//! all that. It must not know where a chain comes from.
+//! verified once, when that intermediate is first seen in a chain that holds. An anchor that
+//! another anchor has certified is looked up, too, when all lists are there. This file decides all
+//! that. It must not know where a chain comes from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ use rustls::{CertificateError, Error};
 use super::TlsError;
 use super::anchors::{Anchor, Anchors, Verified};
 use super::of_file;
+use crate::ids::Fingerprint;
 use crate::x509::{Certificate, RevocationList, canonical};
 
 /// Most keys of one name of intermediates that lists are verified for.
@@ -28,6 +30,8 @@ const KEYS_MAX: usize = 8;
 pub(super) struct Revocation {
     anchors: HashMap<Vec<u8>, Vec<Issuer>>,
     others: HashMap<Vec<u8>, Others>,
+    /// Anchors that another anchor has certified and revoked, by their certificates' hashes.
+    revoked_anchors: HashSet<Fingerprint>,
     accepts_expired: bool,
 }
 
@@ -62,7 +66,12 @@ impl fmt::Debug for Revocation {
 impl Revocation {
     /// No list yet.
     pub(super) fn new(accepts_expired: bool) -> Self {
-        Self { anchors: HashMap::new(), others: HashMap::new(), accepts_expired }
+        Self {
+            anchors: HashMap::new(),
+            others: HashMap::new(),
+            revoked_anchors: HashSet::new(),
+            accepts_expired,
+        }
     }
 
     /// Takes the lists of a file in. Gives back what the operator should know of them.
@@ -102,11 +111,83 @@ impl Revocation {
         Ok(notices)
     }
 
+    /// Looks up the anchors that other anchors have certified, such as intermediates beside their
+    /// root: an anchor is trusted for itself, but who has revoked it did not mean that. Those that
+    /// have certified themselves are not looked up.
+    pub(super) fn look_up_anchors<'a>(&mut self, anchors: &'a Anchors) -> Vec<&'a Anchor> {
+        let revoked: Vec<_> =
+            anchors.iter().filter(|one| self.revokes_anchor(anchors, one)).collect();
+        let hashes = revoked.iter().map(|one| Fingerprint::of_der(one.certificate()));
+        self.revoked_anchors = hashes.collect();
+        revoked
+    }
+
+    fn revokes_anchor(&self, anchors: &Anchors, anchor: &Anchor) -> bool {
+        let Ok(parsed) = Certificate::parse(anchor.certificate()) else { return false };
+        let issuers = self.anchors.get(&canonical(parsed.issuer));
+        let names = |issuer: &&Issuer| {
+            let mut lists = issuer.lists.iter().map(|listed| &listed.list);
+            issuer.key != anchor.key()
+                && lists.any(|one| one.scope.covers(&parsed, true) && one.revokes(parsed.serial))
+        };
+        let mut named = issuers.into_iter().flatten().filter(names).peekable();
+        // The signature is read only where a number is on a list.
+        if named.peek().is_none() {
+            return false;
+        }
+        // A certificate is signed in the form in which a list is.
+        let Ok(signed) = RevocationList::signed(anchor.certificate()) else { return false };
+        named.any(|issuer| anchors.is_signed_by(&signed, &issuer.key))
+    }
+
     /// The file that a CA's list is in, if there is one.
     pub(super) fn file_of(&self, anchor: &Anchor) -> Option<&Path> {
-        let issuers = self.anchors.get(&canonical(anchor.subject()))?;
-        let issuer = issuers.iter().find(|issuer| issuer.key == anchor.key())?;
-        issuer.lists.first().map(|listed| &*listed.file)
+        self.lists_of_anchor(anchor).first().map(|listed| &*listed.file)
+    }
+
+    /// Whether none of the lists that a CA has is about clients.
+    pub(super) fn has_no_clients(&self, anchor: &Anchor) -> bool {
+        let mut lists = self.lists_of_anchor(anchor).iter();
+        !self.lists_of_anchor(anchor).is_empty() && lists.all(|one| !one.list.scope.has_clients())
+    }
+
+    /// The file with a list that is older than the one of the same CA and scope that `before` has,
+    /// and whose it is, by its date: not all CAs count in order. Lists of intermediates are told
+    /// apart by how they name their key.
+    pub(super) fn older_than(&self, before: &Self, now: i64) -> Option<(&Path, &str)> {
+        // One whose clock was wrong is replaced by whatever comes.
+        let counted = before.all().filter(|had| had.list.this_update <= now);
+        for Listed { list: had, .. } in counted {
+            let is_same = |one: &&Listed| {
+                let list = &one.list;
+                list.issuer == had.issuer
+                    && list.authority_key_id == had.authority_key_id
+                    && list.scope == had.scope
+            };
+            let mut newest: Option<&Listed> = None;
+            for one in self.all().filter(is_same) {
+                if newest.is_none_or(|newest| one.list.is_newer_than(&newest.list)) {
+                    newest = Some(one);
+                }
+            }
+            let older = newest.filter(|newest| newest.list.this_update < had.this_update);
+            if let Some(older) = older {
+                return Some((&older.file, &older.list.shown_issuer));
+            }
+        }
+        None
+    }
+
+    /// Those that say that they were made in the future.
+    pub(super) fn of_the_future(&self, now: i64) -> impl Iterator<Item = (&Path, &str)> {
+        let all = self.all().filter(move |listed| listed.list.this_update > now);
+        all.map(|listed| (&*listed.file, listed.list.shown_issuer.as_str()))
+    }
+
+    fn lists_of_anchor(&self, anchor: &Anchor) -> &[Arc<Listed>] {
+        let issuers = self.anchors.get(&canonical(anchor.subject()));
+        let mut issuers = issuers.into_iter().flatten();
+        issuers.find(|issuer| issuer.key == anchor.key()).map_or(&[], |issuer| &issuer.lists)
     }
 
     /// When each list is too old to be believed, in Unix seconds; never, where old ones count.
@@ -131,6 +212,11 @@ impl Revocation {
         verified: &Verified<'_>,
         now: UnixTime,
     ) -> Result<(), Error> {
+        if !self.revoked_anchors.is_empty()
+            && self.revoked_anchors.contains(&Fingerprint::of_der(verified.anchor.certificate()))
+        {
+            return Err(CertificateError::Revoked.into());
+        }
         let chain = &verified.certificates;
         for (depth, certificate) in chain.iter().enumerate() {
             let issuer = chain.get(depth + 1);

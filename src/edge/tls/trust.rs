@@ -96,6 +96,8 @@ impl Trust {
                 notices.extend(lists.add(&anchors, file, shelf.read_lists(file)?)?);
             }
             notices.extend(check_coverage(tls, &anchors, &lists, previous)?);
+            check_age(&lists, previous, shelf.now())?;
+            notices.extend(told_of_lists(tls, &anchors, &mut lists, shelf.now()));
             revocation = Some(Arc::new(lists));
         }
         let lists_until = revocation.as_ref().map(|lists| lists.ends()).unwrap_or_default();
@@ -220,6 +222,66 @@ fn check_coverage(
 
 /// Most CAs without a list that are told one by one.
 const BARE_SHOWN_MAX: usize = 20;
+
+/// Refuses a list that is older than the one in use: who was revoked in between would be let in
+/// again.
+///
+/// # Errors
+/// The file that holds it.
+fn check_age(lists: &Revocation, previous: Option<&Trust>, now: i64) -> Result<(), TlsError> {
+    let before = previous.and_then(|before| before.revocation.as_ref());
+    let Some((file, name)) = before.and_then(|before| lists.older_than(before, now)) else {
+        return Ok(());
+    };
+    Err(of_file(
+        file,
+        format_args!(
+            "holds a list of `{name}` that is older than the one in use, so that who was revoked \
+             in between would be let in again; name the newest one (a new process takes any)",
+        ),
+    ))
+}
+
+/// What the operator should know of lists that can be used.
+fn told_of_lists(
+    tls: &EdgeTls,
+    anchors: &Anchors,
+    lists: &mut Revocation,
+    now: i64,
+) -> Vec<TlsError> {
+    let revoked = lists.look_up_anchors(anchors);
+    let revoked = revoked.into_iter().take(BARE_SHOWN_MAX).map(|anchor| {
+        let name = &anchor.shown;
+        of_file(
+            &tls.client_ca,
+            format_args!(
+                "`{name}` is revoked by a CA of this file: nobody whom it has certified is let in"
+            ),
+        )
+    });
+    let mut told: Vec<_> = revoked.collect();
+    let mute = anchors.iter().filter(|anchor| lists.has_no_clients(anchor)).take(BARE_SHOWN_MAX);
+    told.extend(mute.filter_map(|anchor| {
+        let name = &anchor.shown;
+        Some(of_file(
+            lists.file_of(anchor)?,
+            format_args!(
+                "holds of `{name}` a list of CAs alone (onlyContainsCACerts), and no file holds \
+                 one of its clients: nobody whom it has certified itself is let in"
+            ),
+        ))
+    }));
+    told.extend(lists.of_the_future(now).take(BARE_SHOWN_MAX).map(|(file, name)| {
+        of_file(
+            file,
+            format_args!(
+                "holds a list of `{name}` that was made in the future (thisUpdate): \
+                 whose clock is wrong?"
+            ),
+        )
+    }));
+    told
+}
 
 fn too_many_hints(bytes: usize) -> String {
     format!(

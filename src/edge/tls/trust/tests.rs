@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod cost;
+mod lists;
 
 /// A CA: its certificate, and its key.
 struct Authority {
