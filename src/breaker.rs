@@ -4,10 +4,11 @@
 //! 4xx (CONTRACT 4.6). Where the way to the bank fails (no connection, no TLS), it fails for
 //! everybody, whoever called. What is answered, or never answered, may be about one client's calls
 //! alone: that opens it only where it happened to all clients that called lately, and whose calls
-//! did not fail is let through to see. It works with one endpoint, and it is handed the time. It
-//! must not know what a call is.
+//! did not fail is let through to see, whoever else is seeing. It works with one endpoint, and it
+//! is handed the time. It must not know what a call is.
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::deadline::later;
@@ -24,7 +25,21 @@ const CLIENTS_MAX: usize = 64;
 pub struct Breaker {
     rule: routes::Breaker,
     state: Mutex<State>,
+    /// Whether all is well: closed, and nothing failed since something went well. Then a call asks
+    /// no lock that the workers share.
+    quiet: AtomicBool,
+    noted: OnceLock<Box<Noted>>,
 }
+
+/// Clients whose good calls were noted, and in which second: to note each would say nothing new.
+#[derive(Debug)]
+struct Noted {
+    since: Instant,
+    clients: [AtomicU64; NOTED_MAX],
+}
+
+/// So many clients' good calls need no lock.
+const NOTED_MAX: usize = 64;
 
 #[derive(Debug)]
 struct State {
@@ -51,6 +66,7 @@ enum Gate {
     /// not fail has one.
     Open { until: Instant, way: bool },
     /// One call is under way to see; the others wait for its verdict, or for its time to run out.
+    /// Where it is not the way that failed, a client whose calls did not fail does not wait.
     Probing { until: Instant, way: bool },
 }
 
@@ -89,7 +105,8 @@ impl Breaker {
     /// A closed breaker.
     pub const fn new(rule: routes::Breaker) -> Self {
         let state = State { gate: Gate::Closed, unreached: 0, clients: Vec::new() };
-        Self { rule, state: Mutex::new(state) }
+        let quiet = AtomicBool::new(true);
+        Self { rule, state: Mutex::new(state), quiet, noted: OnceLock::new() }
     }
 
     /// Lets a call through, or says how long to wait. `client` is whose call it is; none for a look
@@ -102,20 +119,31 @@ impl Breaker {
         now: Instant,
         client: Option<ClientKey>,
     ) -> Result<Watched, Duration> {
+        let watched = |probing| Watched { breaker: self.clone(), client, admitted: now, probing };
+        if self.quiet.load(Ordering::Acquire) {
+            return Ok(watched(None));
+        }
         let mut state = self.lock();
         let probing = match state.gate {
             Gate::Closed => None,
             Gate::Open { until, way } if now < until && (way || state.has_failed(client)) => {
                 return Err(until - now);
             }
-            Gate::Probing { until, .. } if now < until => return Err(until - now),
+            Gate::Probing { until, way } if now < until => {
+                if way || state.has_failed(client) {
+                    return Err(until - now);
+                }
+                // The one that sees is a client whose calls fail, or one that may turn out so: it
+                // decides nothing for those whose calls did not.
+                Some(state.gate)
+            }
             before @ (Gate::Open { way, .. } | Gate::Probing { way, .. }) => {
                 state.gate = Gate::Probing { until: later(now, self.rule.open_for), way };
                 Some(before)
             }
         };
         drop(state);
-        Ok(Watched { breaker: self.clone(), client, admitted: now, probing })
+        Ok(watched(probing))
     }
 
     /// A look at the bank, not a call, went well. One that was answered closes the breaker; a
@@ -127,6 +155,29 @@ impl Breaker {
             Gate::Open { .. } => state.close(),
             // Its verdict is under way, and it knows more.
             Gate::Closed | Gate::Probing { .. } => {}
+        }
+        self.publish(&state);
+    }
+
+    /// Says whether all is well, before the lock is given back.
+    fn publish(&self, state: &State) {
+        let quiet = state.gate == Gate::Closed
+            && state.unreached == 0
+            && state.clients.iter().all(|standing| standing.failures == 0);
+        self.quiet.store(quiet, Ordering::Release);
+    }
+
+    /// Whether a good call of this client in this second is noted already; it is from now on.
+    fn is_noted(&self, client: ClientKey, at: Instant) -> bool {
+        let new = || Box::new(Noted { since: at, clients: [const { AtomicU64::new(0) }; _] });
+        let noted = self.noted.get_or_init(new);
+        let second = at.saturating_duration_since(noted.since).as_secs() + 1;
+        let Some(slot) = noted.clients.get(client.part(NOTED_MAX)) else { return false };
+        let word = client.mixed_with(second);
+        // Read first: to write it at each call would cost the other workers.
+        slot.load(Ordering::Relaxed) == word || {
+            slot.store(word, Ordering::Relaxed);
+            false
         }
     }
 
@@ -184,10 +235,14 @@ impl State {
         self.clients.iter().any(|standing| standing.client == client && standing.failures > 0)
     }
 
-    /// Whether the calls of all clients that called lately failed, and so many together.
+    /// Whether the calls of all clients that called lately failed, and so many together. Each
+    /// counts for its share of them and no more: else one whose calls fail all the time would make
+    /// the first failure of its neighbour's the last that is needed.
     fn fails_all(&self, now: Instant, failures_max: u32) -> bool {
         let all_fail = self.lately(now).all(|standing| standing.failures > 0);
-        let failures = self.lately(now).map(|standing| standing.failures);
+        let clients = u32::try_from(self.lately(now).count()).unwrap_or(u32::MAX).max(1);
+        let share = failures_max.div_ceil(clients);
+        let failures = self.lately(now).map(|standing| standing.failures.min(share));
         all_fail && failures.fold(self.unreached, u32::saturating_add) >= failures_max
     }
 }
@@ -201,6 +256,10 @@ impl Standing {
 impl Watched {
     /// The bank answered.
     pub fn succeed(mut self) {
+        let is_noted = self.client.is_none_or(|it| self.breaker.is_noted(it, self.admitted));
+        if is_noted && self.probing.is_none() && self.breaker.quiet.load(Ordering::Acquire) {
+            return;
+        }
         let mut state = self.breaker.lock();
         // A call that was let through before the breaker opened says nothing about now.
         if self.probing.take().is_some() {
@@ -213,6 +272,7 @@ impl Watched {
                 standing.failures = 0;
             }
         }
+        self.breaker.publish(&state);
     }
 
     /// The bank failed. Says whether calls of other clients went well lately: then it may be about
@@ -247,6 +307,7 @@ impl Watched {
             // Who failed before that has nothing to do with it, and may try.
             state.clients.retain(|standing| standing.is_of_late(now));
         }
+        self.breaker.publish(&state);
         state
             .lately(now)
             .any(|standing| Some(standing.client) != self.client && standing.failures == 0)

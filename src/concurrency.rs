@@ -16,6 +16,11 @@ use crate::ids::ClientKey;
 /// alone, and the last one never where it holds any.
 const SHARE_OF_FREE: u32 = 3;
 
+/// Whether a client that holds so many gets one more, where `left` stay free for the others then.
+pub const fn may_have_more(held: u32, left: u32) -> bool {
+    held == 0 || held < left.saturating_mul(SHARE_OF_FREE)
+}
+
 /// One bank's places.
 #[derive(Debug, Clone)]
 pub struct ConcurrencyLimit {
@@ -80,16 +85,21 @@ impl ConcurrencyLimit {
         self.shared.several_clients.store(several, Ordering::Relaxed);
     }
 
+    /// Whether there is.
+    pub fn has_several_clients(&self) -> bool {
+        self.shared.several_clients.load(Ordering::Relaxed)
+    }
+
     /// Takes one for a client.
     ///
     /// # Errors
     /// [`Full`] where none is free, or none for this client.
     pub fn acquire(&self, client: ClientKey) -> Result<ConcurrencyPermit, Full> {
-        let several = self.shared.several_clients.load(Ordering::Relaxed);
+        let several = self.has_several_clients();
         let mut state = self.shared.lock();
         let left = self.calls_max.checked_sub(state.taken.saturating_add(1)).ok_or(Full::All)?;
         let held = state.held.entry(client).or_default();
-        if several && *held > 0 && *held >= left.saturating_mul(SHARE_OF_FREE) {
+        if several && !may_have_more(*held, left) {
             return Err(Full::Share);
         }
         *held += 1;

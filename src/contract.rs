@@ -33,6 +33,8 @@
 //! | `x-corgate-waiver` | a required form property | `username_on_refresh`: a client's entry may make it optional. On a branch's property it holds for that branch |
 //! | `x-corgate-error` | a form property | `unsupported_grant_type`: the `error` for a value outside its `enum`, or that chooses no branch; else `invalid_request` |
 //!
+//! A role that nothing reads is an error, as a keyword that nobody knows is.
+//!
 //! # Documents of a system's own
 //!
 //! `x-corgate-native: true` at the top makes every operation a native one: nothing is translated,
@@ -60,6 +62,7 @@
 //!
 //! | extension | on | meaning |
 //! |---|---|---|
+//! | `x-corgate-role` | a header | `correlation-id`: its value is the call's id, echoed under this name, logged, and sent on; the hub's where there is none |
 //! | `x-corgate-role` | a header | `client-id`: the hub writes the caller's id there; one that the client sent must agree |
 //! | `x-corgate-role` | a query parameter, a text of a body | `client-id`: must be an id that the caller goes by |
 //! | `x-corgate-errors` | the document, an operation | `oauth` (if left out), `konsentus` or `fdx`: the words of refusals |

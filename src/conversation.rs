@@ -4,9 +4,7 @@
 //! where one is needed, then request and answer until the dialect is done. It must not know any
 //! dialect.
 
-use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
 
@@ -228,36 +226,21 @@ fn remember<B, E>(setting: &Setting<'_, '_, B, E>, asked: &Asked<'_>, answer: &A
     if answer.status != 200 {
         return;
     }
-    let Ok(answer) = serde_json::from_slice::<TokenAnswer<'_>>(&answer.body) else { return };
+    // As members: what else a bank writes there, such as a number that is none, is nobody's loss.
+    let Some(given) = dialect::given(&answer.body) else { return };
     // A refresh may come without a name (`username_on_refresh`): the hub can't vouch for one.
     let username =
         asked.form.value("username").filter(|_| asked.target.translation.assert_username);
     let tokens = Tokens {
         target: asked.target.id.as_str(),
         client: asked.client_id.as_str(),
-        access: (&answer.access_token, answer.life()),
-        refresh: answer.refresh_token.as_deref().filter(|token| !token.is_empty()),
+        // A bank that says it as no number lets nobody down.
+        access: (&given.access_token, given.seconds.map_or(DEFAULT_LIFE, seconds)),
+        refresh: given.refresh_token.as_deref(),
         presented: presented(asked),
         username,
     };
     setting.hub.memory.tell(&tokens, setting.now);
-}
-
-#[derive(serde::Deserialize)]
-struct TokenAnswer<'a> {
-    #[serde(borrow)]
-    access_token: Cow<'a, str>,
-    #[serde(borrow, default)]
-    refresh_token: Option<Cow<'a, str>>,
-    #[serde(default)]
-    expires_in: serde_json::Value,
-}
-
-impl TokenAnswer<'_> {
-    /// How long the access token lives. A bank that says it as no number lets nobody down.
-    fn life(&self) -> Duration {
-        dialect::held::seconds_of(&self.expires_in).map_or(DEFAULT_LIFE, seconds)
-    }
 }
 
 /// The hub's own answer to a username check, where the table wants it (DIALECTS 2.5): it proves

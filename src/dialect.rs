@@ -25,6 +25,7 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 pub use self::held::{Held, Recipe};
+pub(crate) use self::reply::given;
 use crate::answer::Answer;
 use crate::contract::{AuthorizationPolicy, HeadRules};
 use crate::fault::{Fault, Name};

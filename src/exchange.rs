@@ -4,6 +4,7 @@
 //! decided by nothing else. Each step takes what the step before gave. The sockets are behind two
 //! traits, [`RequestBody`] and [`Banks`], so that the whole walk runs without any.
 
+mod correlation;
 mod native;
 mod open;
 mod survey;
@@ -15,9 +16,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, request};
 
+use self::correlation::settle;
+pub(crate) use self::correlation::{correlation_for_the_answer, mark};
 use self::open::check_target_is_open;
 use self::survey::Survey;
-use crate::answer::{Answer, Manner, X_CORRELATION_ID};
+use crate::answer::{Answer, Manner};
 use crate::callers::{Caller, Peer};
 use crate::contract::{Operation, Waivers};
 use crate::conversation::{self, Flight, Outcome};
@@ -26,7 +29,7 @@ use crate::fault::Fault;
 use crate::ids::CorrelationId;
 use crate::limiter::{Permit, admit_client, admit_target};
 use crate::oauth::form::Form;
-use crate::record::{Record, RefusedId, Trail};
+use crate::record::{Record, Trail};
 use crate::routes::{Api, NativeTarget, QueryPolicy};
 use crate::snapshot::{Route, Snapshot};
 use crate::trace_context;
@@ -109,10 +112,10 @@ pub async fn exchange<'s, B: Banks, E: Entropy>(
     body: impl RequestBody,
     record: &mut Record<'s>,
 ) -> Answer {
-    let correlation = correlation_for_the_answer(&head.headers, &mut setting.entropy, record);
+    let mut correlation = correlation_for_the_answer(&head.headers, &mut setting.entropy, record);
     record.correlation = Some(correlation.clone());
     let mut manner = Manner::default();
-    let walked = walk(&mut setting, head, body, &correlation, record, &mut manner).await;
+    let walked = walk(&mut setting, head, body, &mut correlation, record, &mut manner).await;
     let mut answer = walked.unwrap_or_else(|fault| {
         let mut answer = Answer::of_fault(&fault, manner);
         if let Some(style) = manner.native {
@@ -122,7 +125,7 @@ pub async fn exchange<'s, B: Banks, E: Entropy>(
         record.fault = Some(fault);
         answer
     });
-    answer.mark(&correlation);
+    mark(&mut answer, &correlation, record.operation);
     record.answered(&answer);
     answer
 }
@@ -131,7 +134,7 @@ async fn walk<'s, B: Banks, E: Entropy>(
     setting: &mut Setting<'s, '_, B, E>,
     head: &request::Parts,
     body: impl RequestBody,
-    correlation: &CorrelationId,
+    correlation: &mut CorrelationId,
     record: &mut Record<'s>,
     manner: &mut Manner<'s>,
 ) -> Result<Answer, Fault> {
@@ -147,13 +150,14 @@ async fn walk<'s, B: Banks, E: Entropy>(
     let operation = api.contract.find(&head.method, below)?;
     record.operation = Some(operation);
     *manner = manner_of(api, operation);
+    let correlation = settle(operation, headers, correlation, &mut setting.entropy, record);
     if setting.refusing {
         return Err(Fault::Draining);
     }
 
     // head: the correlation id first, so that every answer can carry it
     survey.check_names(operation, headers)?;
-    operation.head.correlation_id(headers)?;
+    operation.head.check_correlation_id(headers)?;
     check_query(api, operation, head)?;
     survey.check_expectation(headers)?;
 
@@ -225,31 +229,6 @@ async fn walk<'s, B: Banks, E: Entropy>(
         return Err(Fault::TokenAnswerInvalid);
     }
     Ok(answer)
-}
-
-/// The id that the answer will carry: the caller's own where it is one good value, else a fresh
-/// one (CONTRACT C1 to C5). It is settled before the path is known, so that a 404 carries it too.
-pub(crate) fn correlation_for_the_answer(
-    headers: &HeaderMap,
-    entropy: &mut impl Entropy,
-    record: &mut Record<'_>,
-) -> CorrelationId {
-    let mut values = headers.get_all(X_CORRELATION_ID).iter();
-    let first = values.next();
-    if let (Some(value), None) = (first, values.next())
-        && let Ok(correlation) = CorrelationId::parse(value)
-    {
-        return correlation;
-    }
-    record.refused_id =
-        first.map(|value| RefusedId { bytes: value.len(), hash: short_hash(value.as_bytes()) });
-    CorrelationId::fresh(uuid::Builder::from_random_bytes(entropy.bits().to_ne_bytes()).into_uuid())
-}
-
-fn short_hash(bytes: &[u8]) -> u32 {
-    use sha2::Digest as _;
-    let digest = sha2::Sha256::digest(bytes);
-    digest.iter().take(4).fold(0, |hash, byte| hash << 8 | u32::from(*byte))
 }
 
 fn manner_of<'s>(api: &'s Api, operation: &'s Operation) -> Manner<'s> {

@@ -114,6 +114,8 @@ struct Book {
     open: Vec<Open>,
     open_max: usize,
     newest: u32,
+    /// The oldest of the open streams that were reset since this was last asked.
+    reset: Option<u32>,
     goaways: u32,
     bare_answers: u32,
     /// Whether the peer is a server: it opens no stream, and what it may send is earned by ours.
@@ -132,6 +134,7 @@ impl Ledger {
             // The library refuses what is above `streams_max`, and may be slow to say so.
             open_max: (streams_max as usize).saturating_mul(2).saturating_add(16),
             newest: 0,
+            reset: None,
             goaways: 0,
             bare_answers: 0,
             is_server: false,
@@ -190,6 +193,22 @@ impl Ledger {
         self.book.open.len()
     }
 
+    /// The newest stream that was opened.
+    pub const fn newest(&self) -> u32 {
+        self.book.newest
+    }
+
+    /// The oldest stream whose answer is not at its end.
+    pub fn oldest_open(&self) -> Option<u32> {
+        self.book.open.iter().map(|open| open.stream).min()
+    }
+
+    /// The oldest stream that was reset, by either side, before its answer's end since this was
+    /// last asked.
+    pub const fn take_reset(&mut self) -> Option<u32> {
+        self.book.reset.take()
+    }
+
     /// Whether a request that came whole has no whole answer yet.
     pub fn owes_answers(&self) -> bool {
         self.book.open.iter().any(|open| open.is_asked)
@@ -235,7 +254,7 @@ impl Book {
                 return;
             }
             DATA if head.bytes >= CRUMB_BYTES || head.ends_stream() => return,
-            RST_STREAM => self.close(head.stream),
+            RST_STREAM => self.reset(head.stream),
             _ => {}
         }
         self.credit = self.credit.saturating_sub(1);
@@ -288,10 +307,17 @@ impl Book {
             self.bare_answers += u32::from(bare);
             self.close(head.stream);
         } else if head.kind == RST_STREAM {
-            self.close(head.stream);
+            self.reset(head.stream);
         } else if head.kind == GOAWAY {
             self.goaways += 1;
         }
+    }
+
+    fn reset(&mut self, stream: u32) {
+        if self.open.iter().any(|open| open.stream == stream) {
+            self.reset = Some(self.reset.map_or(stream, |before| before.min(stream)));
+        }
+        self.close(stream);
     }
 
     fn close(&mut self, stream: u32) {

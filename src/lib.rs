@@ -9,7 +9,7 @@
 //! | 3 | [`edge`] | tokio, hyper, tower, rustls, pingora: sockets and the process |
 //! | 2 | [`exchange`], [`conversation`], [`breaker`], [`callers`], [`concurrency`], [`echoes`], [`endpoints`], [`limiter`], [`patience`], [`record`], [`snapshot`], [`trace_context`] | the walk, with the edge behind two traits |
 //! | 1 | [`answer`], [`contract`], [`dialect`], [`frames`], [`framing`], [`routes`], [`x509`] | the rules: documents and tables in, decisions out |
-//! | 0 | [`deadline`], [`fault`], [`ids`], [`oauth`], [`octets`] | words |
+//! | 0 | [`deadline`], [`fault`], [`ids`], [`oauth`], [`octets`], [`wiped`] | words |
 //!
 //! Floors 0 to 2 are pure: no sockets, no clock they were not handed, no logging. They build
 //! without any feature (`cargo check --no-default-features`), and `tests/tidy.rs` keeps it so.
@@ -42,6 +42,7 @@ pub mod record;
 pub mod routes;
 pub mod snapshot;
 pub mod trace_context;
+pub mod wiped;
 pub mod x509;
 
 #[cfg(feature = "edge")]

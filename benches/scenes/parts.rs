@@ -144,7 +144,7 @@ fn token_operation() -> &'static Operation {
 
 fn check_head(operation: &Operation, headers: &HeaderMap) {
     let head = &operation.head;
-    assert!(black_box(head.correlation_id(headers)).is_ok());
+    assert!(black_box(head.check_correlation_id(headers)).is_ok());
     assert!(black_box(head.client_id(headers)).is_ok());
     assert!(black_box(head.fields(headers)).is_ok());
     assert!(black_box(head.target_id(headers)).is_ok());

@@ -127,7 +127,8 @@ fn a_client_whose_calls_did_not_fail_is_let_through_and_closes_it() {
     fail(&breaker, now, 1, 2);
     assert!(breaker.admit(now, client(1)).is_err());
     let trial = breaker.admit(now, client(2)).unwrap();
-    assert!(breaker.admit(now, client(3)).is_err(), "one at a time");
+    breaker.admit(now, client(3)).unwrap().abandon();
+    assert!(breaker.admit(now, client(1)).is_err(), "one of those that failed at a time");
     trial.abandon();
     assert_eq!(breaker.admit(now, client(1)).unwrap_err(), OPEN_FOR, "as it was before");
     fail(&breaker, now, 2, 1);
@@ -158,4 +159,89 @@ fn it_remembers_no_more_clients_than_it_should() {
     let state = breaker.lock();
     assert_eq!(state.clients.len(), CLIENTS_MAX);
     assert!(state.clients.iter().any(|standing| Some(standing.client) == client(999)));
+}
+
+#[test]
+fn whose_calls_did_not_fail_does_not_wait_for_a_failing_clients_call_that_sees() {
+    let (breaker, now) = (breaker(), Instant::now());
+    fail(&breaker, now, 1, 2);
+    assert!(breaker.admit(now, client(1)).is_err(), "open");
+    let later = now + OPEN_FOR;
+    let sees = breaker.admit(later, client(1)).unwrap();
+    assert!(breaker.admit(later, client(1)).is_err());
+    // Others pass beside it, at once too, and one of them that is served closes it for all.
+    let (second, third) = (breaker.admit(later, client(2)), breaker.admit(later, client(3)));
+    third.unwrap().abandon();
+    assert_eq!(breaker.position(later), Position::HalfOpen);
+    second.unwrap().succeed();
+    assert_eq!(breaker.position(later), Position::Closed);
+    sees.fail(later, Failure::Call);
+    assert_eq!(breaker.position(later), Position::Closed, "one among several");
+}
+
+#[test]
+fn whose_call_fails_beside_the_one_that_sees_waits_as_the_others_do() {
+    let (breaker, now) = (breaker(), Instant::now());
+    fail(&breaker, now, 1, 2);
+    let later = now + OPEN_FOR;
+    let sees = breaker.admit(later, client(1)).unwrap();
+    breaker.admit(later, client(2)).unwrap().fail(later, Failure::Call);
+    assert!(breaker.admit(later, client(2)).is_err());
+    sees.fail(later, Failure::Call);
+    assert!(breaker.admit(later, client(2)).is_err() && breaker.admit(later, client(1)).is_err());
+    // Where there is no way to the bank, whoever calls waits.
+    let (breaker, now) = (self::breaker(), Instant::now());
+    for _ in 0..2 {
+        breaker.admit(now, client(1)).unwrap().fail(now, Failure::Way);
+    }
+    let _sees = breaker.admit(now + OPEN_FOR, client(1)).unwrap();
+    assert!(breaker.admit(now + OPEN_FOR, client(2)).is_err());
+}
+
+#[test]
+fn one_failure_beside_a_client_that_fails_all_the_time_opens_nothing() {
+    let failures = NonZeroU32::new(5).unwrap();
+    let breaker = Arc::new(Breaker::new(routes::Breaker { failures, open_for: OPEN_FOR }));
+    let now = Instant::now();
+    succeed(&breaker, now, 2);
+    fail(&breaker, now, 1, 99);
+    fail(&breaker, now, 2, 1);
+    assert_eq!(breaker.position(now), Position::Closed);
+    succeed(&breaker, now, 2);
+    // It takes its own share of them.
+    fail(&breaker, now, 2, 2);
+    assert_eq!(breaker.position(now), Position::Open);
+}
+
+#[test]
+fn a_good_call_of_a_bank_that_is_well_asks_no_lock() {
+    let (breaker, now) = (breaker(), Instant::now());
+    succeed(&breaker, now, 1);
+    let held = breaker.lock();
+    let (done, heard) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            succeed(&breaker, now, 1);
+            done.send(()).unwrap();
+        });
+        let told = heard.recv_timeout(Duration::from_secs(5));
+        drop(held);
+        assert!(told.is_ok(), "it waited for the lock");
+    });
+}
+
+#[test]
+fn calls_that_were_not_noted_for_lack_of_news_still_say_that_a_client_is_served() {
+    let (breaker, now) = (breaker(), Instant::now());
+    for tenths in 0..200 {
+        succeed(&breaker, now + Duration::from_millis(tenths * 100), 1);
+    }
+    // The first client is served, so another one's failures are its own affair.
+    let later = now + Duration::from_secs(20) + LATELY - Duration::from_secs(2);
+    fail(&breaker, later, 2, 5);
+    assert_eq!(breaker.position(later), Position::Closed);
+    // What failed is seen by the next good call, noted or not.
+    succeed(&breaker, later, 2);
+    fail(&breaker, later, 2, 1);
+    assert_eq!(breaker.position(later), Position::Closed);
 }

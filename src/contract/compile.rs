@@ -55,6 +55,10 @@ pub(super) fn compile(name: &str, document: &str) -> Result<Contract, Vec<Compil
     let mut compiler = Compiler::new(&root);
     compiler.check_references();
     let contract = read_document(&mut compiler, name);
+    // What was not read for another reason says nothing about roles.
+    if compiler.is_clean() {
+        compiler.check_roles();
+    }
     match (contract, compiler.finish()) {
         (Some(contract), errors) if errors.is_empty() => Ok(contract),
         (_, errors) => Err(errors),

@@ -7,6 +7,7 @@ pub(super) mod authorization;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::asserted::X_CORRELATION_ID;
 use super::media::MediaRules;
 use super::rule::TextRule;
 use crate::fault::{Fault, Name};
@@ -27,12 +28,16 @@ pub enum AuthorizationPolicy {
 pub struct HeadRules {
     /// The header with `x-corgate-role: correlation-id`.
     pub(super) correlation_id: Option<HeaderRule>,
+    /// Whether that is another one than `X-Correlation-ID`.
+    pub(super) correlation_is_own: bool,
     /// The header with `x-corgate-role: client-id`.
     pub(super) client_id: Option<HeaderRule>,
     /// The header with `x-corgate-role: target-id`.
     pub(super) target_id: Option<HeaderRule>,
     /// Every other header, in the document's order.
     pub(super) fields: Vec<HeaderRule>,
+    /// Those of them that are about the person.
+    pub(super) psu_fields: Vec<HeaderName>,
     /// Whether `security` asks for a Bearer token.
     pub(super) wants_bearer: bool,
     /// `Accept`, `Content-Type` and `Content-Encoding`.
@@ -79,16 +84,29 @@ impl<'h> Line<'h> {
 }
 
 impl HeadRules {
-    /// Rows 4 and 5: the correlation id. `None` where the contract has no such header, or where it
-    /// is optional and absent.
+    /// Rows 4 and 5: the correlation id, which may be absent where the contract does not require
+    /// it.
     ///
     /// # Errors
     /// [`Fault::HeaderMissing`], [`Fault::HeaderMalformed`].
-    pub fn correlation_id(&self, headers: &HeaderMap) -> Result<Option<CorrelationId>, Fault> {
-        let Some((rule, value)) = find(self.correlation_id.as_ref(), headers)? else {
-            return Ok(None);
-        };
-        CorrelationId::parse(value).map(Some).map_err(|_| rule.malformed())
+    pub fn check_correlation_id(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        match find(self.correlation_id.as_ref(), headers)? {
+            Some((rule, value)) if !CorrelationId::is_shape_of(value) => Err(rule.malformed()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether an id of ours may stand in the field for it.
+    pub fn takes_correlation(&self, id: &CorrelationId) -> bool {
+        let rule = self.correlation_id.as_ref();
+        rule.is_none_or(|rule| rule.text.check_header(id.header_value()).is_ok())
+    }
+
+    /// The field that has the correlation id, where the document means another one than
+    /// `X-Correlation-ID`.
+    pub fn own_correlation(&self) -> Option<&HeaderName> {
+        let rule = self.correlation_id.as_ref().filter(|_| self.correlation_is_own);
+        rule.map(|rule| &rule.header)
     }
 
     /// Rows 6 and 7: the client id that the caller claims, well-formed.
@@ -157,11 +175,18 @@ impl HeadRules {
         rules.filter(|rule| !rule.is_hubs).map(|rule| &rule.header)
     }
 
+    /// Whether a field about the person (`x-psu-*`) has a rule.
+    pub fn declares_psu(&self, name: &HeaderName) -> bool {
+        self.psu_fields.contains(name)
+    }
+
     /// The fields that the hub writes into a native call, because the document declares them: for
-    /// the correlation id, the client's and the target's.
-    pub fn asserted(&self) -> [Option<&HeaderName>; 3] {
-        let correlation = self.correlation_id.as_ref().filter(|rule| rule.is_hubs);
-        [correlation, self.client_id.as_ref(), self.target_id.as_ref()]
+    /// the correlation id in the hub's own field and in the document's, the client's and the
+    /// target's.
+    pub fn asserted(&self) -> [Option<&HeaderName>; 4] {
+        let is_hubs = |rule: &&HeaderRule| rule.is_hubs && rule.header == X_CORRELATION_ID;
+        let beside = self.fields.iter().find(is_hubs);
+        [beside, self.correlation_id.as_ref(), self.client_id.as_ref(), self.target_id.as_ref()]
             .map(|rule| rule.map(|rule| &rule.header))
     }
 

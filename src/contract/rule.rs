@@ -67,9 +67,26 @@ impl TextRule {
         if holds { Ok(()) } else { Err(Breach::Malformed) }
     }
 
+    /// The same for octets that are characters each, where only their count and their set matter:
+    /// most headers have no other rule, and no text has to be made of them.
+    fn check_octets(&self, octets: &[u8]) -> Option<Result<(), Breach>> {
+        if self.listed.is_some() || self.format.is_some() || !self.any_of.is_empty() {
+            return None;
+        }
+        if self.length_max.is_some_and(|max| octets.len() > max) {
+            return Some(Err(Breach::TooLong));
+        }
+        let matches = self.pattern.as_ref().map_or(Some(true), |it| it.matches_octets(octets))?;
+        let holds = octets.len() >= self.length_min && matches;
+        Some(if holds { Ok(()) } else { Err(Breach::Malformed) })
+    }
+
     /// Checks a header's value. A character is an octet: RFC 9110 section 5.5 calls the octets
     /// above ASCII opaque, so reading more into them would refuse what HTTP allows.
     pub(super) fn check_header(&self, value: &HeaderValue) -> Result<(), Breach> {
+        if let Some(checked) = self.check_octets(value.as_bytes()) {
+            return checked;
+        }
         match value.to_str() {
             Ok(text) => self.check_text(text),
             Err(_) => {
@@ -110,6 +127,24 @@ mod tests {
         let check = |octets: &[u8]| rule.check_header(&HeaderValue::from_bytes(octets).unwrap());
         assert_eq!(check(b"\xff\xff\xff"), Ok(()));
         assert_eq!(check("ää".as_bytes()), Err(Breach::TooLong));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_header_is_checked_the_same_by_its_octets_as_by_its_text(
+            octets in proptest::collection::vec(0x20..=0xff_u8, 0..12),
+            min in 0..4_usize,
+            max in 3..9_usize,
+        ) {
+            let Ok(value) = HeaderValue::from_bytes(&octets) else { return Ok(()) };
+            for pattern in ["^[a-zA-Z0-9 ]{1,8}$", "^[^\u{e4}x]{2,6}$", "^[!-\u{ff}]*$"] {
+                let pattern = Some(Pattern::parse(pattern).unwrap());
+                let length_max = Some(max);
+                let rule = TextRule { length_min: min, length_max, pattern, ..TextRule::default() };
+                let text: String = octets.iter().copied().map(char::from).collect();
+                proptest::prop_assert_eq!(rule.check_header(&value), rule.check_text(&text));
+            }
+        }
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
     headers.append(X_CORAPI_CLIENT_ID, asked.client.clone());
     headers.append(X_CORAPI_TARGET_ID, asked.target_id.clone());
     headers.append(X_CORRELATION_ID, asked.correlation.header_value().clone());
+    if let Some(name) = asked.head.own_correlation() {
+        headers.append(name.clone(), asked.correlation.header_value().clone());
+    }
     headers.append(ACCEPT, HeaderValue::from_static("application/json"));
     headers.append(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.append(VIA, super::VIA_US);
@@ -108,8 +111,8 @@ fn copy_psu_fields(asked: &Asked<'_>, to: &mut Fields) -> Result<(), Fault> {
     for (name, value) in asked.headers {
         let is_psu = name.as_str().starts_with("x-psu-");
         if is_psu && !(nominates && is_nominated(asked.headers, name)) {
-            let is_declared = asked.head.declared().any(|declared| declared == name);
-            let is_good = is_declared || (is_plain(value) && is_once(asked.headers, name));
+            let is_good =
+                asked.head.declares_psu(name) || (is_plain(value) && is_once(asked.headers, name));
             if !is_good {
                 return Err(Fault::HeaderMalformed(PSU.into(), PSU_REFUSAL.into()));
             }

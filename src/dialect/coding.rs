@@ -15,6 +15,7 @@ use http::header::CONTENT_ENCODING;
 use super::ProviderAnswer;
 use crate::fault::Fault;
 use crate::framing::fields::Fields;
+use crate::wiped::Wiped;
 
 /// Fields that speak of the coded bytes (RFC 9530; RFC 2616 section 14.15), gone with the coding.
 const OF_CODED_BYTES: [HeaderName; 3] = [
@@ -66,7 +67,9 @@ pub(super) fn decoded(answer: ProviderAnswer, bytes_max: usize) -> Result<Provid
 fn gunzip(body: &[u8], bytes_max: usize) -> Result<Bytes, Fault> {
     let mut decoded = Vec::with_capacity(DECODED_TYPICAL.min(bytes_max));
     let mut reader = MultiGzDecoder::new(body).take(bytes_max as u64 + 1);
-    reader.read_to_end(&mut decoded).map_err(|_| Fault::ResponseMalformed("gzip"))?;
+    let read = reader.read_to_end(&mut decoded);
+    let decoded = Wiped::from(decoded);
+    read.map_err(|_| Fault::ResponseMalformed("gzip"))?;
     if decoded.len() > bytes_max { Err(Fault::ResponseTooLarge) } else { Ok(decoded.into()) }
 }
 

@@ -122,22 +122,25 @@ pub fn read_answer(
         _ => return Err(Fault::ResponseMalformed("held token status")),
     }
     let answer = coding::decoded(answer.clone(), ANSWER_BYTES_MAX)?;
-    let json: Value = serde_json::from_slice(without_mark(&answer.body))
+    let mut json: Value = serde_json::from_slice(without_mark(&answer.body))
         .map_err(|_| Fault::ResponseMalformed("held token answer"))?;
-    let token = json.pointer(token_pointer).and_then(Value::as_str);
-    let token = token.ok_or(Fault::ResponseMalformed("held token missing"))?;
+    // Taken out, not copied.
+    let Some(Value::String(token)) = json.pointer_mut(token_pointer) else {
+        return Err(Fault::ResponseMalformed("held token missing"));
+    };
+    let token = Zeroizing::new(std::mem::take(token));
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Fault::ResponseMalformed("held token too long"));
     }
     let life = json.pointer(expires_pointer).and_then(seconds_of).map(Duration::from_secs);
     let life = life.unwrap_or(default_life).min(LIFE_MAX);
-    let held = Held { key: Some(key), token: Zeroizing::new(token.to_owned()) };
+    let held = Held { key: Some(key), token };
     Ok((held, life - MARGIN_MAX.min(life / 10)))
 }
 
 /// Whole seconds, as a number or, as some banks write them, as a text. Any number: whoever counts
 /// with it has to bound it.
-pub(crate) fn seconds_of(value: &Value) -> Option<u64> {
+fn seconds_of(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 

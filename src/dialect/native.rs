@@ -75,7 +75,8 @@ pub fn request(asked: &NativeAsked<'_>) -> ProviderRequest {
         headers.insert(AUTHORIZATION, value.clone());
     }
     // What the hub asserts, it writes itself, and only where the document has a place for it.
-    let values = [asked.correlation.header_value(), asked.client, asked.target_id];
+    let correlation = asked.correlation.header_value();
+    let values = [correlation, correlation, asked.client, asked.target_id];
     for (name, value) in asked.operation.head.asserted().into_iter().zip(values) {
         if let Some(name) = name {
             headers.insert(name.clone(), value.clone());

@@ -17,6 +17,7 @@ use self::members::Members;
 use super::{Asked, Heard, Oddity, ProviderAnswer, Turn};
 use crate::answer::{Answer, Source};
 use crate::fault::Fault;
+use crate::wiped::Wiped;
 
 /// Members of a token answer that the hub writes itself, or that say who the hub is at the bank.
 const HUBS_OWN: [&str; 7] = [
@@ -35,6 +36,8 @@ const EXTRA_NAME_BYTES_MAX: usize = 128;
 const EXTRA_BYTES_MAX: usize = 64 * 1024;
 /// Longest name of a token type: one is an absolute URI at most (RFC 6749 section 8.1).
 const TOKEN_TYPE_BYTES_MAX: usize = 128;
+/// What the tokens of a usual answer take.
+const TOKENS_BYTES: usize = 512;
 /// A secret shorter than this is not looked for: it stands in any text by chance.
 const SECRET_BYTES_MIN: usize = 4;
 
@@ -67,22 +70,24 @@ pub(super) fn tokens(
     let access = access.ok_or(Fault::ResponseMalformed("no access_token"))?;
     let (kind, oddity) = token_type(object)?;
     let default_life = asked.target.translation.default_expires_in.map(|life| life.as_secs());
-    let mut tokens = format!(
-        "{{\"access_token\":{},\"token_type\":{}",
-        Value::from(&*access),
-        Value::from(&*kind)
-    );
+    let mut tokens = Wiped::with_capacity(TOKENS_BYTES);
+    tokens.extend(b"{\"access_token\":");
+    tokens.extend_json(&access);
+    tokens.extend(b",\"token_type\":");
+    tokens.extend_json(&kind);
     if let Some(seconds) = object.seconds("expires_in").or(default_life) {
-        tokens.push_str(&format!(",\"expires_in\":{seconds}"));
+        tokens.extend(format!(",\"expires_in\":{seconds}").as_bytes());
     }
     if let Some(refresh) = object.text("refresh_token").or(presented.map(Cow::Borrowed)) {
-        tokens.push_str(&format!(",\"refresh_token\":{}", Value::from(&*refresh)));
+        tokens.extend(b",\"refresh_token\":");
+        tokens.extend_json(&refresh);
     }
     if let Some(scope) = object.text("scope") {
-        tokens.push_str(&format!(",\"scope\":{}", Value::from(&*scope)));
+        tokens.extend(b",\"scope\":");
+        tokens.extend_json(&scope);
     }
     push_extra(object, withheld, hidden, &mut tokens);
-    tokens.push('}');
+    tokens.push(b'}');
     Ok(Turn::Done(Heard { answer: of_json(tokens), oddity }))
 }
 
@@ -112,7 +117,7 @@ fn is_type_name(kind: &str) -> bool {
     kind.len() <= TOKEN_TYPE_BYTES_MAX && kind.bytes().all(is_plain)
 }
 
-fn push_extra(object: &Members<'_>, withheld: &[&str], hidden: &[&str], tokens: &mut String) {
+fn push_extra(object: &Members<'_>, withheld: &[&str], hidden: &[&str], tokens: &mut Wiped) {
     let mut passed: Vec<&str> = Vec::new();
     let mut room = EXTRA_BYTES_MAX;
     for (name, raw) in object.iter() {
@@ -125,7 +130,9 @@ fn push_extra(object: &Members<'_>, withheld: &[&str], hidden: &[&str], tokens: 
             // What is no JSON to a strict reader would cost the client the whole answer.
             && serde_json::from_str::<Value>(raw).is_ok();
         if passes {
-            tokens.push_str(&format!(",\"{name}\":{raw}"));
+            for piece in [",\"", name, "\":", raw] {
+                tokens.extend(piece.as_bytes());
+            }
             room -= bytes;
             passed.push(name);
         }
@@ -143,6 +150,26 @@ pub(super) fn revoked() -> Turn {
     done(Answer::of_provider(StatusCode::OK, HeaderMap::new(), Bytes::new()))
 }
 
+/// What an answer with tokens gave, as far as the hub remembers it.
+pub(crate) struct Given<'b> {
+    /// The access token.
+    pub(crate) access_token: Cow<'b, str>,
+    /// The refresh token.
+    pub(crate) refresh_token: Option<Cow<'b, str>>,
+    /// How long the access token lives.
+    pub(crate) seconds: Option<u64>,
+}
+
+/// Reads what an answer gave, however its bank writes it; nothing where it has no access token.
+pub(crate) fn given(body: &[u8]) -> Option<Given<'_>> {
+    let object = Members::read(body)?;
+    Some(Given {
+        access_token: object.text("access_token")?,
+        refresh_token: object.text("refresh_token"),
+        seconds: object.seconds("expires_in"),
+    })
+}
+
 /// What the bank makes of a username.
 pub(super) fn username(asked: &Asked<'_>, found: &str, folds_case: bool) -> Turn {
     let given = asked.form.value("username").unwrap_or_default();
@@ -156,6 +183,6 @@ pub(super) const fn done(answer: Answer) -> Turn {
     Turn::Done(Heard { answer, oddity: None })
 }
 
-fn of_json(text: String) -> Answer {
+fn of_json(text: impl Into<Bytes>) -> Answer {
     Answer { source: Source::Provider, ..Answer::of_platform(text.into()) }
 }

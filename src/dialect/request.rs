@@ -3,8 +3,6 @@
 //! This file decides which fields go to a bank that does not speak bLink: none of the client's
 //! own. It must not know any dialect.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -17,10 +15,13 @@ use crate::fault::{Fault, Name};
 use crate::framing::fields::Fields;
 use crate::oauth::Call;
 use crate::routes::table::dialect::{Registration, Registrations};
+use crate::wiped::Wiped;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Room for every field that is set here and the bank's own configured ones.
 const FIELDS: usize = 24;
+/// What the body of a usual call takes.
+const FORM_BYTES: usize = 512;
 
 /// The fields of a request to a foreign bank: nothing of the client's, neither `X-CorAPI-*` nor
 /// `X-PSU-*` nor its `Authorization`, but the correlation id where the table names a field for it.
@@ -52,14 +53,14 @@ pub(super) fn post_form<'p>(
 }
 
 /// A form of these pairs, in this order.
-pub(super) fn form<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> String {
-    let mut form = String::new();
+pub(super) fn form<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> Wiped {
+    let mut form = Wiped::with_capacity(FORM_BYTES);
     for (name, value) in pairs {
         if !form.is_empty() {
-            form.push('&');
+            form.push(b'&');
         }
         push_encoded(&mut form, name);
-        form.push('=');
+        form.push(b'=');
         push_encoded(&mut form, value);
     }
     form
@@ -72,9 +73,15 @@ pub(super) fn post_json<'p>(
     pairs: impl IntoIterator<Item = (&'p str, &'p str)>,
 ) -> Turn {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let object: serde_json::Map<_, _> =
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-    ask(Method::POST, path, headers, serde_json::Value::Object(object).to_string().into())
+    let mut object = Wiped::with_capacity(FORM_BYTES);
+    for (name, value) in pairs {
+        object.push(if object.is_empty() { b'{' } else { b',' });
+        object.extend_json(name);
+        object.push(b':');
+        object.extend_json(value);
+    }
+    object.extend(if object.is_empty() { b"{}" } else { b"}" });
+    ask(Method::POST, path, headers, object.into())
 }
 
 /// Asks without a body, with a Bearer token.
@@ -147,20 +154,23 @@ pub(super) fn needed<'a>(asked: &Asked<'a>, name: &'static str) -> Result<&'a st
 
 /// RFC 6749 appendix B: `application/x-www-form-urlencoded` of UTF-8.
 fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len() + 8);
+    let mut encoded = Wiped::with_capacity(text.len() + 8);
     push_encoded(&mut encoded, text);
-    encoded
+    // All of it is ASCII.
+    encoded.into_text().unwrap_or_default()
 }
 
-fn push_encoded(encoded: &mut String, text: &str) {
+fn push_encoded(encoded: &mut Wiped, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |digit: u8| HEX.get(usize::from(digit)).copied().unwrap_or(b'0');
+    encoded.reserve(3 * text.len());
     for byte in text.bytes() {
         match byte {
-            b' ' => encoded.push('+'),
+            b' ' => encoded.push(b'+'),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => {
-                encoded.push(char::from(byte));
+                encoded.push(byte);
             }
-            // Writing to a String can't fail.
-            _ => drop(write!(encoded, "%{byte:02X}")),
+            _ => encoded.extend(&[b'%', digit(byte >> 4), digit(byte & 15)]),
         }
     }
 }

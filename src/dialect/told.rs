@@ -280,6 +280,8 @@ impl Memory {
     }
 
     fn token_hash(&self, target: &str, token: &str) -> Hash {
+        // A bank may take a token without the spaces around it, so they make no other token.
+        let token = token.trim_matches(' ');
         self.hash(b't', [target.as_bytes(), token.as_bytes()].into_iter())
     }
 

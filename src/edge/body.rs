@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
@@ -19,6 +19,7 @@ use super::buffered::Kept;
 use super::worker::Worker;
 use crate::exchange::RequestBody;
 use crate::fault::Fault;
+use crate::wiped::Wiped;
 
 /// How much of a body that nobody wants is still taken in.
 const UNWANTED_BYTES_MAX: usize = 128 * 1024;
@@ -104,29 +105,26 @@ async fn read_all(
     kept: &Kept<'_>,
     is_http2: bool,
 ) -> Result<Bytes, Fault> {
-    let (mut first, mut more) = (Bytes::new(), BytesMut::new());
+    let (mut first, mut whole) = (Bytes::new(), Wiped::default());
     while let Some(frame) = incoming.frame().await {
         let Ok(data) = frame.map_err(|_| Fault::BodyAborted)?.into_data() else { continue };
-        if first.len() + more.len() + data.len() > bytes_max {
+        if first.len().max(whole.len()) + data.len() > bytes_max {
             return Err(Fault::BodyTooLarge);
         }
         kept.keep(data.len())?;
-        // A form comes in one piece, which is then not copied.
+        // A form comes in one piece, which is then not copied: it lies in the library's memory.
         if first.is_empty() {
             first = data;
         } else {
-            more.extend_from_slice(&data);
+            if whole.is_empty() {
+                whole.extend(&first);
+            }
+            whole.extend(&data);
         }
     }
     // A reset without an error, or a connection that is gone, is not the body's end.
     if is_http2 && !incoming.is_end_stream() {
         return Err(Fault::BodyAborted);
     }
-    if more.is_empty() {
-        return Ok(first);
-    }
-    let mut whole = BytesMut::with_capacity(first.len() + more.len());
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&more);
-    Ok(whole.freeze())
+    Ok(if whole.is_empty() { first } else { whole.into() })
 }

@@ -60,15 +60,27 @@ impl<S> Counted<S> {
 
     fn heard(&mut self, bytes: &[u8]) {
         self.ledger.hear(bytes);
+        self.progress.owed.set_newest(self.ledger.newest());
+        self.note_reset();
         self.note_streams();
+    }
+
+    fn note_reset(&mut self) {
+        if let Some(stream) = self.ledger.take_reset() {
+            self.progress.owed.note_reset(stream);
+        }
     }
 
     fn said(&mut self, bytes: &[u8]) {
         let before = self.ledger.open_streams();
         self.ledger.say(bytes);
+        self.note_reset();
         let after = self.note_streams();
         if after < before {
             self.progress.note_end();
+            if !self.progress.owed.is_empty() {
+                self.progress.owed.settle_before(self.ledger.oldest_open().unwrap_or(u32::MAX));
+            }
             if self.progress.is_half_closed() {
                 self.progress.wake();
             }

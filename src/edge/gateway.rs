@@ -28,7 +28,7 @@ use super::untaken::Untaken;
 use super::worker::{Unfinished, Worker};
 use crate::answer::{Answer, Manner};
 use crate::callers::Peer;
-use crate::exchange::{Entropy, Setting, correlation_for_the_answer, exchange};
+use crate::exchange::{Entropy, Setting, correlation_for_the_answer, exchange, mark};
 use crate::fault::Fault;
 use crate::ids::CorrelationId;
 use crate::record::{Connection, Record};
@@ -131,7 +131,7 @@ fn answer_of_panic(head: &request::Parts, record: &mut Record<'_>) -> Answer {
     );
     let fault = Fault::Internal("panic");
     let mut answer = Answer::of_fault(&fault, Manner::default());
-    answer.mark(&correlation);
+    mark(&mut answer, &correlation, record.operation);
     record.correlation = Some(correlation);
     record.fault = Some(fault);
     record.answered(&answer);

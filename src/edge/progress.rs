@@ -121,7 +121,6 @@ impl Progress {
     /// An answer went out to its end.
     pub(super) fn note_end(&self) {
         self.ended.set(true);
-        self.owed.settle();
     }
 
     /// Whether one did since this was last asked.
@@ -208,6 +207,7 @@ impl Progress {
     pub(super) fn end_writing(&self) {
         if self.unwritten.replace(false) {
             self.note_end();
+            self.owed.settle();
             self.wake();
         }
     }

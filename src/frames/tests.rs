@@ -79,12 +79,14 @@ fn a_stream_is_open_until_its_answer_ends_or_either_side_resets_it() {
     assert_eq!(ledger.open_streams(), 4);
     ledger.say(&frame(DATA, END_STREAM, 1, 0));
     ledger.say(&frame(HEADERS, 5, 3, 50));
-    ledger.hear(&frame(RST_STREAM, 0, 5, 4));
+    assert_eq!((ledger.newest(), ledger.oldest_open(), ledger.take_reset()), (7, Some(5), None));
     ledger.say(&frame(RST_STREAM, 0, 7, 4));
+    ledger.hear(&frame(RST_STREAM, 0, 5, 4));
+    assert_eq!((ledger.oldest_open(), ledger.take_reset()), (None, Some(5)));
     assert_eq!((ledger.open_streams(), ledger.take_bare_answers()), (0, 0));
     // Once more: what is closed stays closed.
     ledger.hear(&frame(RST_STREAM, 0, 7, 4));
-    assert_eq!(ledger.open_streams(), 0);
+    assert_eq!((ledger.open_streams(), ledger.take_reset()), (0, None));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use self::chunks::Chunks;
 use super::content_length;
 use super::fields::Fields;
 use crate::fault::Fault;
+use crate::wiped::{Wiped, grow};
 
 /// Largest head of a bank's answer, in bytes (CONTRACT 4.6).
 pub const ANSWER_HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -94,9 +95,11 @@ impl AnswerReader {
         let Some(head) = &mut self.head else { return Ok(None) };
         let body = match &mut head.length {
             Length::Exactly(length) if *length > max => return Err(Fault::ResponseTooLarge),
-            Length::Exactly(length) if bytes.len() >= *length => bytes.split_to(*length).freeze(),
+            Length::Exactly(length) if bytes.len() >= *length => {
+                Wiped::take(&mut bytes.split_to(*length)).into()
+            }
             Length::Exactly(length) => {
-                bytes.reserve(*length - bytes.len());
+                grow(bytes, *length - bytes.len());
                 return Ok(None);
             }
             Length::Chunked(chunks) => match chunks.read(bytes, max)? {
@@ -118,7 +121,7 @@ impl AnswerReader {
         match self.head.take() {
             None => Err(Fault::ConnectionLost),
             Some(head) if matches!(head.length, Length::UntilClose) => {
-                Ok(head.with(bytes.split().freeze()))
+                Ok(head.with(Wiped::take(&mut bytes.split()).into()))
             }
             Some(_) => Err(Fault::ResponseTruncated),
         }

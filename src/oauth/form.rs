@@ -9,6 +9,7 @@ use std::fmt;
 use crate::fault::Fault;
 use crate::ids::hex_value;
 use crate::octets::Octets;
+use crate::wiped::wipe;
 
 /// Most parameters in one form. Also what keeps the search for repeated names cheap.
 pub const PAIRS_MAX: usize = 64;
@@ -29,6 +30,17 @@ pub struct Form<'b> {
 struct Pair<'b> {
     name: Cow<'b, str>,
     value: Cow<'b, str>,
+}
+
+/// What was decoded is a copy of a secret, and of our own.
+impl Drop for Pair<'_> {
+    fn drop(&mut self) {
+        for text in [&mut self.name, &mut self.value] {
+            if let Cow::Owned(text) = text {
+                wipe(&mut std::mem::take(text).into_bytes());
+            }
+        }
+    }
 }
 
 impl<'b> Form<'b> {
@@ -147,16 +159,32 @@ impl Piece {
     }
 
     /// Decodes what follows on octets that stood for themselves.
-    fn decode<'b>(&self, plain: &str, mut rest: &'b str) -> Result<(String, &'b str), Fault> {
-        // Not all of the rest: it may be long, and in many pieces.
-        let mut bytes = Vec::with_capacity(plain.len() + rest.len().min(DECODED_TYPICAL));
+    fn decode<'b>(&self, plain: &str, rest: &'b str) -> Result<(String, &'b str), Fault> {
+        // As much as this piece can need: where it grew, some of it would be left behind.
+        let end = memchr::memchr(b'&', rest.as_bytes()).unwrap_or(rest.len());
+        let mut bytes = Vec::with_capacity(plain.len() + end);
         bytes.extend_from_slice(plain.as_bytes());
+        let decoded = self.decode_into(&mut bytes, rest);
+        let piece = String::from_utf8(bytes).map_err(|error| {
+            wipe(&mut error.into_bytes());
+            Fault::FormMalformed("UTF-8")
+        });
+        match (decoded, piece) {
+            (Ok(rest), piece) => Ok((piece?, rest)),
+            (Err(fault), piece) => {
+                wipe(&mut piece.map(String::into_bytes).unwrap_or_default());
+                Err(fault)
+            }
+        }
+    }
+
+    fn decode_into<'b>(&self, bytes: &mut Vec<u8>, mut rest: &'b str) -> Result<&'b str, Fault> {
         loop {
             let mut octets = rest.as_bytes().iter();
             match octets.next() {
                 Some(b'+') => bytes.push(b' '),
                 Some(b'%') => bytes.push(octet(octets.next(), octets.next())?),
-                Some(_) | None => break,
+                Some(_) | None => return Ok(rest),
             }
             // Only ASCII was taken, so this cuts no character.
             let after = rest.get(rest.len() - octets.len()..).unwrap_or_default();
@@ -164,8 +192,6 @@ impl Piece {
             bytes.extend_from_slice(plain.as_bytes());
             rest = after;
         }
-        let piece = String::from_utf8(bytes).map_err(|_| Fault::FormMalformed("UTF-8"))?;
-        Ok((piece, rest))
     }
 
     /// Splits before the first octet that does not stand for itself; that is ASCII.
@@ -186,8 +212,6 @@ fn octet(high: Option<&u8>, low: Option<&u8>) -> Result<u8, Fault> {
 
 /// Parameters for which the first allocation suffices; a token call has at most seven.
 const PAIRS_TYPICAL: usize = 8;
-/// Octets behind the first encoded one for which the first allocation suffices.
-const DECODED_TYPICAL: usize = 64;
 
 #[cfg(test)]
 mod tests {

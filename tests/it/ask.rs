@@ -40,7 +40,11 @@ pub(crate) struct Ask {
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) body: Vec<u8>,
     form: Vec<(String, String)>,
+    correlated_by: &'static str,
 }
+
+/// The hub's own field for the correlation id.
+const HUBS: &str = "X-Correlation-ID";
 
 impl Ask {
     /// An authorization code is exchanged. The bank takes any code like it, once.
@@ -88,6 +92,7 @@ impl Ask {
             headers: Vec::new(),
             body: Vec::new(),
             form: Vec::new(),
+            correlated_by: HUBS,
         }
         .with("X-Correlation-ID", unique("id"))
         .with("X-CorAPI-Client-ID", CLIENT)
@@ -99,7 +104,8 @@ impl Ask {
     /// A native call: a method, a path, a body, and no field.
     pub(crate) fn native(method: &str, target: &str, body: &str) -> Self {
         let (method, target) = (method.to_owned(), target.to_owned());
-        Self { method, target, headers: Vec::new(), body: body.into(), form: Vec::new() }
+        let (headers, form) = (Vec::new(), Vec::new());
+        Self { method, target, headers, body: body.into(), form, correlated_by: HUBS }
     }
 
     /// Another method.
@@ -195,6 +201,25 @@ impl Ask {
     pub(crate) fn values(&self, name: &str) -> Vec<&[u8]> {
         let named = self.headers.iter().filter(|(present, _)| present.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_slice()).collect()
+    }
+
+    /// The field that has the correlation id in this call's document.
+    pub(crate) fn correlated_by(self, name: &'static str) -> Self {
+        Self { correlated_by: name, ..self }
+    }
+
+    /// The id that it has counts for none in its document.
+    pub(crate) fn without_correlation(self) -> Self {
+        Self { correlated_by: "", ..self }
+    }
+
+    /// What it says for a correlation id.
+    pub(crate) fn correlation(&self) -> Vec<&[u8]> {
+        if self.correlated_by.is_empty() {
+            return Vec::new();
+        }
+        let own = self.values(self.correlated_by);
+        if own.is_empty() { self.values(HUBS) } else { own }
     }
 
     /// For a client library.

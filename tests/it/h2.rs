@@ -109,7 +109,7 @@ impl Pending {
     #[track_caller]
     pub(crate) fn answer(self) -> Answer {
         let response = wait(self.work).unwrap().expect("no answer");
-        let sent = Correlation::Sent(self.ask.values("X-Correlation-ID"));
+        let sent = Correlation::Sent(self.ask.correlation());
         Answer::take(response, &sent, &self.notes)
     }
 

@@ -71,6 +71,7 @@ mod logs;
 mod looks;
 mod names;
 mod native;
+mod native_correlation;
 mod native_flinks;
 mod native_identity;
 mod native_konsentus;

@@ -1,10 +1,12 @@
 //! One client's bad luck at a bank is not its neighbour's: waits, the breaker, places.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::ask::{Ask, BANK, Http};
+use crate::h2_bank::{FrameBank, good};
 use crate::world::{Setup, World, client_id, now, until};
 
 /// A world with a neighbour, who is client 2.
@@ -48,6 +50,20 @@ over_both! {
         }
         neighbour(&world, http).good();
         assert_eq!(world.metric(&format!("corgate_target_breaker{{target=\"{BANK}\"}}")), 0);
+    }
+
+    fn a_clients_slow_call_that_sees_keeps_no_other_out(http) {
+        let world = world("breaker = { failures = 1, open_for = \"1s\" }");
+        world.call(http, Ask::magic("sim-status-500")).provided(500);
+        let gate = format!("corgate_target_breaker{{target=\"{BANK}\"}}");
+        until("the end of its wait", || (world.metric(&gate) == 1).then_some(()));
+        let sees = world.client(http, 1).call_meanwhile(Ask::magic("sim-delay-1500"));
+        until("the call that sees", || (world.bank.requests().len() == 2).then_some(()));
+        for _ in 0..3 {
+            neighbour(&world, http).good();
+        }
+        assert_eq!(world.bank.requests().len(), 5);
+        sees.join().unwrap().good();
     }
 
     fn who_comes_new_is_let_through_and_closes_the_breaker(http) {
@@ -106,6 +122,39 @@ fn calls_whose_caller_hung_up_count_as_that_clients_until_the_bank_is_done() {
     until("the end of what was left", || {
         (world.call(Http::One, Ask::token()).status == 200).then_some(())
     });
+}
+
+#[test]
+fn one_clients_slow_calls_leave_streams_for_its_neighbour() {
+    static HOLDS: AtomicBool = AtomicBool::new(true);
+    // SETTINGS_MAX_CONCURRENT_STREAMS = 2, on each of four connections.
+    let bank = FrameBank::start(&[0, 3, 0, 0, 0, 2], |to, call| {
+        if !HOLDS.load(Ordering::SeqCst) {
+            good(to, call.stream);
+        }
+        true
+    });
+    let world = bank.setup("").and_client(2, "targets = [\"*\"]").start();
+    let calls: Vec<_> = (0..12)
+        .map(|number| {
+            let call = world.client(Http::One, 1).call_meanwhile(Ask::token());
+            // One after the other: calls that come at once wait for one dial.
+            let there = || (bank.heard() > number.min(5)).then_some(());
+            until("the call at the bank", there);
+            call
+        })
+        .collect();
+    HOLDS.store(false, Ordering::SeqCst);
+    for _ in 0..3 {
+        neighbour(&world, Http::One).good();
+    }
+    let answers: Vec<_> = calls.into_iter().map(|call| call.join().unwrap()).collect();
+    let busy: Vec<_> = answers.into_iter().filter(|answer| answer.status == 503).collect();
+    assert_eq!(busy.len(), 6, "it had six of eight");
+    for answer in busy {
+        let line = world.line_of(&answer.logged("target_busy"));
+        assert_eq!(line["detail"], "the client's share of the streams is taken");
+    }
 }
 
 #[test]

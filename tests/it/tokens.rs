@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::ask::{Ask, Http, unique};
 use crate::bank_bytes::Raw;
+use crate::h2::{Frames, HEADERS, RST_STREAM};
 use crate::world::{
     FOREIGN, Foreign, Setup, World, client_id, identity, listening, parameter, until,
 };
@@ -156,7 +157,17 @@ fn a_certificate_that_was_taken_off_is_not_given_an_answer_again() {
 
 #[test]
 fn no_number_of_a_bank_costs_a_call_whose_code_is_spent() {
-    for life in ["9223372036854775807", "18446744073709551615", "1e300", "-1", "\"x\"", "null"] {
+    let digits = "9".repeat(400);
+    for life in [
+        "9223372036854775807",
+        "18446744073709551615",
+        "1e300",
+        "1e999",
+        &digits,
+        "-1",
+        "\"x\"",
+        "null",
+    ] {
         let body = format!(
             "{{\"access_token\":\"at-{life}\",\"token_type\":\"bearer\",\"expires_in\":{life}}}"
         )
@@ -171,10 +182,37 @@ fn no_number_of_a_bank_costs_a_call_whose_code_is_spent() {
             .target("insecure_plain_upstream = true\nassert_username = true")
             .start();
         let ask = Ask::token().param("username", "anna-of-numbers");
-        let token = world.call(Http::One, ask).good().json();
-        let bearer = format!("Bearer {}", text(&token, "access_token"));
+        // Not every reader of JSON has a number that large.
+        let token = world.call(Http::One, ask).good().body;
+        let token = std::str::from_utf8(&token).unwrap().split('"').nth(3).unwrap();
+        let bearer = format!("Bearer {token}");
         let ask = Ask::username().set("Authorization", bearer);
         let valid = world.call(Http::One, ask.param("username", "anna-of-numbers")).platform(200);
         assert_eq!(valid.json()["valid_username"], true, "{life}");
+    }
+}
+
+/// Over HTTP/2 answers wait beside each other, and the end of one says nothing of another.
+#[test]
+fn an_answer_that_waits_for_its_window_is_kept_though_another_stream_ends() {
+    for resets in [false, true] {
+        let it = Foreign::oauth2(Duration::ZERO, ROTATES, "");
+        let ask = refresh_at(&it.world);
+        let mut frames = Frames::open(&it.world);
+        // SETTINGS_INITIAL_WINDOW_SIZE = 0: no body goes out.
+        frames.send(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+        frames.ask(1, &ask);
+        frames.next(&[HEADERS]).expect("the head of the refresh");
+        if resets {
+            frames.send(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+        }
+        // An answer without a body ends its stream by itself.
+        frames.ask(3, &Ask::revoke().bank(FOREIGN));
+        frames.next(&[HEADERS]).expect("the head of the revocation");
+        frames.finish();
+        let found = it.world.call(Http::Two, anew(&ask)).good().json();
+        assert_eq!(it.heard().len(), 3, "a code, a refresh, a revocation");
+        let next = anew(&ask).param("refresh_token", text(&found, "refresh_token"));
+        it.world.call(Http::Two, next).good();
     }
 }

@@ -281,7 +281,7 @@ impl Caller {
     pub(crate) fn try_call(&mut self, ask: Ask) -> Result<Answer, CallError> {
         self.notes.learn_ask(&ask);
         let response = wait(self.client.call(ask.request()))?;
-        let sent = Correlation::Sent(ask.values("X-Correlation-ID"));
+        let sent = Correlation::Sent(ask.correlation());
         Ok(Answer::take(response, &sent, &self.notes))
     }
 

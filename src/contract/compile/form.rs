@@ -146,9 +146,7 @@ fn read_property<'d>(
     }
     let (text, fields) = read_text(compiler, node, &PROPERTY_EXTENSIONS)?;
     let own = read_refusal(compiler, &fields);
-    let role = fields.get("x-corgate-role");
-    let is_client_id =
-        role.is_some_and(|role| compiler.one_of(&role, [("client-id", ())]).is_some());
+    let is_client_id = compiler.role(&fields, [("client-id", ())]).is_some();
     let waiver = fields.get("x-corgate-waiver");
     let waiver = waiver.and_then(|waiver| compiler.one_of(&waiver, Waiver::ALL));
     let error = fields.get("x-corgate-error");

@@ -4,7 +4,7 @@
 
 use http::HeaderName;
 
-use super::node::{Compiler, Fields, Node};
+use super::node::{Compiler, Fields, Node, ROLE};
 use super::text::{read_refusal, read_text};
 use crate::contract::asserted::is_hubs;
 use crate::contract::head::HeaderRule;
@@ -12,6 +12,32 @@ use crate::fault::Name;
 
 /// Most header parameters in one list.
 const HEADERS_MAX: usize = 64;
+
+/// Fields of an answer that mean something else: an id in one would break it.
+const NO_ID: [&str; 22] = [
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-range",
+    "date",
+    "host",
+    "keep-alive",
+    "location",
+    "pragma",
+    "proxy-authenticate",
+    "proxy-connection",
+    "proxy-status",
+    "retry-after",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "www-authenticate",
+    "x-corapi-source",
+];
 
 /// `x-corgate-role` on a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +66,8 @@ pub(super) struct Header {
     pub(super) rule: HeaderRule,
     /// Where the document says so.
     pub(super) pointer: String,
+    /// Whether the document itself gives it the role.
+    pub(super) is_explicit: bool,
 }
 
 /// Reads the parameters of an operation; those of its path item come first, and one that stands in
@@ -79,7 +107,7 @@ pub(super) fn read_headers<'d>(
 
 pub(super) fn read_header<'d>(compiler: &mut Compiler<'d>, node: &Node<'d>) -> Option<Header> {
     let node = compiler.resolve(node)?;
-    let known = ["name", "in", "required", "schema", "x-corgate-role", "x-corgate-refusal"];
+    let known = ["name", "in", "required", "schema", ROLE, "x-corgate-refusal"];
     let documentation = ["description", "deprecated", "example", "examples"];
     let fields = compiler.fields(&node, &known, &documentation)?;
     let place = compiler.required_text(&fields, "in")?;
@@ -90,15 +118,17 @@ pub(super) fn read_header<'d>(compiler: &mut Compiler<'d>, node: &Node<'d>) -> O
     }
     let (name, header) = read_name(compiler, &fields)?;
     let required = compiler.flag(&fields, "required");
-    let role = fields.get("x-corgate-role");
-    let role = role.and_then(|role| compiler.one_of(&role, HeaderRole::ALL));
+    let role = compiler.role(&fields, HeaderRole::ALL);
+    if role == Some(HeaderRole::Correlation) && NO_ID.contains(&header.as_str()) {
+        compiler.error(&fields.pointer_of(ROLE), "a field of this name can't carry an id back");
+    }
     let own = read_refusal(compiler, &fields);
     let schema = compiler.required(&fields, "schema")?;
     let (text, _) = read_text(compiler, &schema, &[])?;
     let refusal = own.unwrap_or_else(|| format!("{name} is malformed").into());
     let is_hubs = is_hubs(&header);
     let rule = HeaderRule { name, header, required, text, refusal, is_hubs };
-    Some(Header { role, rule, pointer: node.pointer })
+    Some(Header { role, rule, pointer: node.pointer, is_explicit: role.is_some() })
 }
 
 fn read_name<'d>(compiler: &mut Compiler<'d>, fields: &Fields<'d>) -> Option<(Name, HeaderName)> {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use http::{HeaderName, Method};
 
 use super::header::{Header, HeaderRole, read_header};
-use super::node::{Compiler, Fields, Node};
+use super::node::{Compiler, Fields, Node, ROLE};
 use super::operation::{OPERATION_DOCUMENTATION, build_head, read_responses};
 use super::security;
 use super::shape::{read_names, read_role, read_rule};
@@ -236,11 +236,12 @@ fn read_parameters<'d>(
             _ => compiler.error(&node.pointer, "not supported yet: only header, path and query"),
         }
     }
-    // Where another field has the correlation id, the hub's own name for it has no place.
+    // Where the document means another field by it, the hub's own only gets the id besides.
     let correlates = |header: &Header| header.role == Some(HeaderRole::Correlation);
     if read.headers.iter().filter(|header| correlates(header)).count() > 1 {
         let mut hubs = read.headers.iter_mut().filter(|header| header.rule.is_hubs);
-        hubs.find(|header| correlates(header)).into_iter().for_each(|header| header.role = None);
+        let besides = hubs.find(|header| correlates(header) && !header.is_explicit);
+        besides.into_iter().for_each(|header| header.role = None);
     }
     if !members.is_empty() {
         let rule = ObjectRule { members, ..ObjectRule::default() };
@@ -268,6 +269,10 @@ fn assert_header(compiler: &mut Compiler<'_>, header: Header) -> Header {
         _ => None,
     };
     let does = if by_name.is_some() { "writes this field itself" } else { "sends no such field" };
+    if header.role.is_some_and(|role| by_name != Some(role)) {
+        let at = format!("{}/{ROLE}", header.pointer);
+        compiler.error(&at, format!("has no effect: the hub {does}"));
+    }
     let message = format!("the hub {does}; what a client puts there goes to nobody");
     compiler.note(&header.pointer, message);
     Header { role: by_name, ..header }

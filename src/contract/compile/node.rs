@@ -2,12 +2,16 @@
 //!
 //! This file decides that no keyword is passed over. It must not know what a keyword means.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::CompileError;
 
 /// Most objects that are read, counted at each use: references to references multiply.
 pub(super) const OBJECTS_MAX: usize = 20_000;
+/// The extension that says what a value is to the hub.
+pub(super) const ROLE: &str = "x-corgate-role";
 /// Most errors that are told.
 pub(super) const ERRORS_MAX: usize = 100;
 
@@ -17,6 +21,8 @@ pub(super) struct Compiler<'d> {
     errors: Vec<CompileError>,
     notes: Vec<CompileError>,
     objects: usize,
+    /// Where a role stands that was read.
+    roles: HashSet<String>,
 }
 
 /// A value and where it stands.
@@ -38,7 +44,7 @@ pub(super) struct Fields<'d> {
 
 impl<'d> Compiler<'d> {
     pub(super) fn new(root: &'d Value) -> Self {
-        Self { root, errors: Vec::new(), notes: Vec::new(), objects: 0 }
+        Self { root, errors: Vec::new(), notes: Vec::new(), objects: 0, roles: HashSet::new() }
     }
 
     /// The whole document.
@@ -188,6 +194,23 @@ impl<'d> Compiler<'d> {
         }
         self.error(&node.pointer, format!("must be one of: {}", known.join(", ")));
         None
+    }
+
+    /// Reads `x-corgate-role`, and notes that somebody did.
+    pub(super) fn role<T: Copy>(
+        &mut self,
+        fields: &Fields<'d>,
+        roles: impl IntoIterator<Item = (&'static str, T)>,
+    ) -> Option<T> {
+        let node = fields.get(ROLE)?;
+        let role = self.one_of(&node, roles);
+        self.roles.insert(node.pointer);
+        role
+    }
+
+    /// Whether the role that stands there was read.
+    pub(super) fn has_role(&self, pointer: &str) -> bool {
+        self.roles.contains(pointer)
     }
 
     fn object(&mut self, node: &Node<'d>) -> Option<&'d Map<String, Value>> {

@@ -10,6 +10,7 @@ use super::header::{Header, HeaderRole, read_headers};
 use super::native;
 use super::node::{Compiler, Fields, Node};
 use super::security;
+use crate::contract::asserted::X_CORRELATION_ID;
 use crate::contract::head::{HeadRules, HeaderRule};
 use crate::contract::media::{self, MediaRules};
 use crate::contract::{FaultStyle, Kind, Operation};
@@ -132,13 +133,15 @@ pub(super) fn build_head(
 ) -> HeadRules {
     let mut head = HeadRules {
         correlation_id: None,
+        correlation_is_own: false,
         client_id: None,
         target_id: None,
         fields: Vec::new(),
+        psu_fields: Vec::new(),
         wants_bearer,
         media,
     };
-    for Header { role, rule, pointer } in headers {
+    for Header { role, rule, pointer, .. } in headers {
         let slot: &mut Option<HeaderRule> = match role {
             None => {
                 head.fields.push(rule);
@@ -153,6 +156,10 @@ pub(super) fn build_head(
         }
         *slot = Some(rule);
     }
+    let psu = head.fields.iter().map(|rule| &rule.header);
+    head.psu_fields = psu.filter(|name| name.as_str().starts_with("x-psu-")).cloned().collect();
+    let is_own = |rule: &HeaderRule| rule.header != X_CORRELATION_ID;
+    head.correlation_is_own = head.correlation_id.as_ref().is_some_and(is_own);
     head
 }
 

@@ -5,10 +5,15 @@
 
 use serde_json::{Map, Value};
 
-use super::node::{Compiler, Node};
+use super::node::{Compiler, Node, ROLE};
 
 /// Longest chain of references, one in the other.
 pub(super) const REFERENCES_MAX: usize = 16;
+
+/// Keywords whose value is an example or a value of the API, not a schema.
+const VALUES: [&str; 5] = ["example", "examples", "default", "enum", "const"];
+/// Where keys are names, not keywords.
+const NAMES: [&str; 4] = ["/properties", "/headers", "/parameters", "/schemas"];
 
 impl<'d> Compiler<'d> {
     /// Follows `$ref` until something else stands there.
@@ -43,6 +48,32 @@ impl<'d> Compiler<'d> {
                     }
                     // Examples are data: a `$ref` in one is a text.
                     let is_data = |key: &str| ["example", "examples", "default"].contains(&key);
+                    let keys = map.keys().filter(|key| !is_data(key));
+                    open.extend(keys.map(|key| node.child(key, map)));
+                }
+                Value::Array(_) => {
+                    let items = self.items(&node);
+                    open.extend(items);
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+    }
+
+    /// Checks that every role was read: one that stands where nobody looks says something that the
+    /// hub does not do.
+    pub(super) fn check_roles(&mut self) {
+        let mut open = vec![self.root()];
+        while let Some(node) = open.pop() {
+            match node.value {
+                Value::Object(map) => {
+                    let role = node.find(ROLE).filter(|role| role.value.is_string());
+                    if let Some(role) = role.filter(|role| !self.has_role(&role.pointer)) {
+                        self.error(&role.pointer, "has no effect here");
+                    }
+                    // Values are data, but for what only has the name of such a keyword.
+                    let names = NAMES.iter().any(|names| node.pointer.ends_with(names));
+                    let is_data = |key: &str| !names && VALUES.contains(&key);
                     let keys = map.keys().filter(|key| !is_data(key));
                     open.extend(keys.map(|key| node.child(key, map)));
                 }

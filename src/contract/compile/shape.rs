@@ -70,8 +70,7 @@ pub(super) fn read_rule<'d>(
 
 /// `x-corgate-role: client-id`: the value says who calls.
 pub(super) fn read_role<'d>(compiler: &mut Compiler<'d>, fields: &Fields<'d>) -> bool {
-    let role = fields.get("x-corgate-role");
-    role.is_some_and(|role| compiler.one_of(&role, [("client-id", ())]).is_some())
+    compiler.role(fields, [("client-id", ())]).is_some()
 }
 
 /// What the client is told where the document has no words of its own.

@@ -8,6 +8,7 @@ use http::header::AUTHORIZATION;
 
 use super::Line;
 use crate::fault::Fault;
+use crate::octets::Octets;
 
 /// Longest Bearer token, in bytes. The whole head has a limit of its own.
 pub(super) const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -68,14 +69,13 @@ fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
     (scheme, rest.trim_ascii_start())
 }
 
+/// What a token is made of, but for its padding.
+static SIGNS: Octets = Octets::alphanumeric_and(b"-._~+/");
+
 /// `token68 = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 9110 section 11.2,
 /// RFC 6750 section 2.1 calls it `b64token`).
 fn is_token68(token: &[u8]) -> bool {
-    let is_sign = |byte: &u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
-    };
-    let end = token.iter().position(|byte| !is_sign(byte)).unwrap_or(token.len());
-    let (signs, padding) = token.split_at(end);
+    let (signs, padding) = token.split_at(SIGNS.prefix(token));
     !signs.is_empty() && padding.iter().all(|byte| *byte == b'=') && token.len() <= TOKEN_BYTES_MAX
 }
 

@@ -58,6 +58,14 @@ impl ClassPattern {
     }
 }
 
+impl ClassPattern {
+    /// The same for octets that are characters each: those up to U+00FF.
+    pub(super) fn matches_octets(&self, octets: &[u8]) -> bool {
+        (self.count_min..=self.count_max).contains(&octets.len())
+            && octets.iter().fold(true, |all, octet| all & self.set.has_low(*octet))
+    }
+}
+
 impl CharSet {
     fn new(ranges: Vec<CharRange>, negated: bool) -> Self {
         let mut set = Self { low: [false; 256], ranges, negated };

@@ -50,6 +50,14 @@ impl Pattern {
             Self::General(regex) => regex.is_match(text),
         }
     }
+
+    /// The same for octets that are characters each, where that needs no text.
+    pub(in crate::contract) fn matches_octets(&self, octets: &[u8]) -> Option<bool> {
+        match self {
+            Self::Class(class) => Some(class.matches_octets(octets)),
+            Self::General(_) => None,
+        }
+    }
 }
 
 /// Rewrites what ECMA-262 and the engine read differently: `\d`, `\w` and `\s` are ECMA's sets, and

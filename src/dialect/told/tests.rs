@@ -186,3 +186,13 @@ fn the_record_of_owners_is_whole_once_it_is_older_than_tokens_get() {
     assert!(!memory.is_complete(now + 191 * DAY));
     assert!(memory.is_complete(now + 201 * DAY));
 }
+
+#[test]
+fn spaces_around_a_token_make_no_other_token() {
+    let (memory, now) = (memory(100), Instant::now());
+    memory.tell(&of("C1", "at-1", "anna"), now);
+    for token in ["at-1 ", " at-1", "  at-1  "] {
+        assert_eq!(memory.owner(BANK, "C2", token, now), Owner::Another, "{token:?}");
+    }
+    assert_eq!(memory.owner(BANK, "C2", "at -1", now), Owner::Unknown);
+}

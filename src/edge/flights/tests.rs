@@ -137,3 +137,40 @@ async fn a_refusal_is_not_kept_and_a_leader_that_gives_up_leaves_nothing() {
     assert!(tokio::time::timeout(SECOND, never).await.is_err());
     assert!(flights.0.flights.is_empty());
 }
+
+/// An answer of a refresh that is about to go out.
+async fn owed(bank: &Bank, owed: &Owed, token: &str) {
+    let (_, receipt) = bank.ask(flight("C1", token, "a=b"), Duration::ZERO).await;
+    owed.push(receipt.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_http_2_an_answer_is_delivered_once_every_stream_before_it_has_ended() {
+    let (bank, owes) = (Bank::new(), Owed::default());
+    let kept = || bank.flights.shelf().held().0;
+    owes.set_newest(3);
+    owed(&bank, &owes, "rt-1").await;
+    owes.set_newest(7);
+    owed(&bank, &owes, "rt-2").await;
+    // Its stream may be any up to the newest of then: 1 and 5 are open.
+    owes.settle_before(1);
+    assert_eq!(kept(), 2);
+    owes.settle_before(5);
+    assert_eq!(kept(), 1);
+    owes.settle_before(u32::MAX);
+    assert!(kept() == 0 && owes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_http_2_an_answer_whose_stream_may_have_been_reset_is_kept() {
+    let (bank, owes) = (Bank::new(), Owed::default());
+    owes.set_newest(3);
+    owed(&bank, &owes, "rt-1").await;
+    owes.set_newest(5);
+    owed(&bank, &owes, "rt-2").await;
+    owes.note_reset(5);
+    owes.settle();
+    assert_eq!(bank.flights.shelf().held().0, 1, "the first is not the one of stream 5");
+    let again = bank.ask(flight("C1", "rt-2", "a=b"), Duration::ZERO).await.0;
+    assert_eq!((again, bank.asked.get()), (Ok("answer 2".to_owned()), 2));
+}

@@ -35,8 +35,10 @@ use crate::fault::{Fault, Name};
 use crate::framing::answer::{AnswerReader, Received};
 use crate::framing::fields::Fields;
 use crate::framing::request::write_request;
+use crate::ids::ClientKey;
 use crate::routes::{Origin, Reuse, Scheme, UpstreamHttp};
 use crate::snapshot::Route;
+use crate::wiped::Wiped;
 
 /// The service.
 #[derive(Clone)]
@@ -96,20 +98,21 @@ type Sent = Result<ProviderAnswer, Unsent>;
 impl Line {
     /// Tries the addresses in their order, until one of them takes the request.
     async fn exchange(&self, outbound: Outbound) -> Result<ProviderAnswer, Fault> {
-        let Outbound { request, fate, mut started, .. } = outbound;
+        let Outbound { request, fate, mut started, client } = outbound;
         let endpoints = &self.endpoints;
         let order = if endpoints.are_several() { endpoints.order(now()) } else { Order::ONE };
         let mut last = Fault::ConnectFailed;
         for endpoint in order.iter() {
             let _visit = endpoints.visit(endpoint);
-            match self.ask(endpoint, &request, &fate, started).await {
+            match self.ask(endpoint, &request, &fate, started, Some(client)).await {
                 Ok(answer) => return Ok(answer),
                 Err(Unsent::Lost(fault)) => return Err(fault),
                 // The hub's own lack: another address would not help.
                 Err(Unsent::Untouched(Fault::LocalFailure)) => return Err(Fault::LocalFailure),
                 Err(Unsent::Untouched(fault)) => {
                     // One that is there and has no room is not gone.
-                    if endpoints.are_several() && fault != Fault::RequestRefused {
+                    let full = matches!(fault, Fault::RequestRefused | Fault::TargetBusy(_));
+                    if endpoints.are_several() && !full {
                         endpoints.unreached(endpoint, now());
                     }
                     last = fault;
@@ -127,10 +130,11 @@ impl Line {
         request: &ProviderRequest,
         fate: &Fate,
         started: Instant,
+        client: Option<ClientKey>,
     ) -> Sent {
         if self.route.target.http == UpstreamHttp::Http2 {
             // Boxed, so that the room that it needs is not every exchange's.
-            return Box::pin(self.ask_in_http2(endpoint, request, fate, started)).await;
+            return Box::pin(self.ask_in_http2(endpoint, request, fate, started, client)).await;
         }
         while let Some(single) = self.idle(endpoint, started, request) {
             fate.note(|trail| trail.reused = true);
@@ -177,7 +181,7 @@ impl Line {
             headers,
             body: Bytes::new(),
         };
-        let answer = self.ask(endpoint, &request, &fate, now()).await?;
+        let answer = self.ask(endpoint, &request, &fate, now(), None).await?;
         if answer.status.is_server_error() { Err(Fault::ProviderFailed) } else { Ok(true) }
     }
 
@@ -205,6 +209,7 @@ impl Line {
         let (_, host) = named.map_err(Unsent::Lost)?;
         let ProviderRequest { method, path, headers, body, .. } = request;
         let bytes = write_request(method, path, host, headers, body).map_err(Unsent::Lost)?;
+        let bytes = Wiped::from(bytes);
         let id = request.headers.get(&X_CORRELATION_ID).and_then(IdHash::of);
         if let Some(id) = id {
             self.pool.note_sent(id);

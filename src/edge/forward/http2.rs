@@ -5,13 +5,13 @@
 //! free, the call is told so. It must not know what a request means.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
 use http::header::CONTENT_LENGTH;
@@ -25,6 +25,8 @@ use crate::echoes::IdHash;
 use crate::fault::Fault;
 use crate::framing::answer::{ANSWER_HEAD_BYTES_MAX, INTERIM_MAX};
 use crate::framing::content_length;
+use crate::ids::ClientKey;
+use crate::wiped::Wiped;
 
 /// Flow control: what a bank may send ahead of our reading, on one stream and on all.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -45,6 +47,8 @@ pub(super) struct Shared {
 pub(super) struct Condition {
     /// Calls that are on it.
     calls: Cell<usize>,
+    /// So many of them are a client's.
+    held: RefCell<HashMap<ClientKey, usize, foldhash::fast::RandomState>>,
     /// Whether a call was ever sent on it.
     is_used: Cell<bool>,
     is_settled: Cell<bool>,
@@ -60,7 +64,7 @@ pub(super) struct Condition {
 const SENT_ON_ONE: usize = 128;
 
 /// A call that is on a connection; it counts until this is dropped.
-struct Call(Rc<Condition>);
+struct Call(Rc<Condition>, Option<ClientKey>);
 
 impl Condition {
     /// The bank's settings came.
@@ -107,16 +111,29 @@ impl Condition {
         .await
     }
 
-    fn enter(self: &Rc<Self>) -> Call {
+    fn enter(self: &Rc<Self>, client: Option<ClientKey>) -> Call {
         self.calls.set(self.calls.get() + 1);
+        if let Some(client) = client {
+            *self.held.borrow_mut().entry(client).or_default() += 1;
+        }
         self.is_used.set(true);
-        Call(self.clone())
+        Call(self.clone(), client)
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.0.calls.set(self.0.calls.get().saturating_sub(1));
+        let Self(condition, client) = self;
+        condition.calls.set(condition.calls.get().saturating_sub(1));
+        let mut held = condition.held.borrow_mut();
+        if let Some(client) = client
+            && let Some(count) = held.get_mut(client)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                held.remove(client);
+            }
+        }
     }
 }
 
@@ -164,6 +181,13 @@ impl Shared {
         self.condition.calls.get() < self.sender.current_max_send_streams()
     }
 
+    /// How many streams it has, how many are taken, and how many of these are this client's.
+    pub(super) fn streams(&self, client: ClientKey) -> (usize, usize, usize) {
+        let Condition { calls, held, .. } = &*self.condition;
+        let held = held.borrow().get(&client).copied().unwrap_or_default();
+        (self.sender.current_max_send_streams(), calls.get(), held)
+    }
+
     /// Whether the bank allows no stream at all.
     pub(super) fn allows_none(&self) -> bool {
         self.sender.current_max_send_streams() == 0
@@ -201,6 +225,7 @@ impl Shared {
         bytes_max: usize,
         end: tokio::time::Instant,
         fate: &Fate,
+        client: Option<ClientKey>,
     ) -> Result<ProviderAnswer, Unsent> {
         let busy = || Unsent::Untouched(Fault::RequestRefused);
         let ready = poll_fn(|cx| self.sender.poll_ready(cx)).await;
@@ -208,7 +233,7 @@ impl Shared {
         if !self.has_room() {
             return Err(busy());
         }
-        let _call = self.condition.enter();
+        let _call = self.condition.enter(client);
         fate.send();
         let sent = self.sender.send_request(request, body.is_empty());
         // What the library refuses has not left it.
@@ -285,26 +310,34 @@ async fn read(response: Response<RecvStream>, bytes_max: usize) -> Result<Provid
     if length.is_some_and(|length| length > bytes_max) {
         return Err(Fault::ResponseTooLarge);
     }
-    let (mut first, mut more) = (Bytes::new(), BytesMut::new());
+    let (mut first, mut whole) = (Bytes::new(), Wiped::default());
     while let Some(data) = stream.data().await {
         let data = data.map_err(|error| body_fault(&error))?;
         // The next window update; that the connection has gone is told with the next piece.
         let _ = stream.flow_control().release_capacity(data.len());
-        if first.len() + more.len() + data.len() > bytes_max {
+        if first.len().max(whole.len()) + data.len() > bytes_max {
             return Err(Fault::ResponseTooLarge);
         }
-        // A small answer comes in one piece, which is then not copied.
-        if first.is_empty() { first = data } else { more.extend_from_slice(&data) }
+        // A small answer comes in one piece, which is then not copied: it lies in the library's
+        // memory.
+        if first.is_empty() {
+            first = data;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.extend(&first);
+        }
+        whole.extend(&data);
     }
     // Trailers are not the answer's fields, and nothing here asked for them.
     stream.trailers().await.map_err(|error| body_fault(&error))?;
-    let bytes = first.len() + more.len();
+    let bytes = first.len().max(whole.len());
     let bodiless = matches!(head.status.as_u16(), 204 | 304);
     let disagrees = !bodiless && length.is_some_and(|length| length != bytes);
     if disagrees || !stream.is_end_stream() {
         return Err(Fault::ResponseTruncated);
     }
-    let body = if more.is_empty() { first } else { [first, more.freeze()].concat().into() };
+    let body = if whole.is_empty() { first } else { whole.into() };
     Ok(ProviderAnswer { status: head.status, headers: head.headers.into(), body })
 }
 

@@ -12,8 +12,10 @@ use tokio::time::Instant;
 
 use super::http2::Shared;
 use super::wire::Wire;
+use crate::concurrency::may_have_more;
 use crate::echoes::IdHash;
 use crate::edge::commons::Shelves;
+use crate::ids::ClientKey;
 
 /// A connection that carries one exchange at a time.
 #[derive(Debug)]
@@ -155,6 +157,25 @@ impl Pool {
         let there = || kept.iter().filter(|(shared, _)| shared.endpoint == endpoint);
         let full = there().count() >= SHARED_MAX || there().any(|(shared, _)| shared.allows_none());
         if full { Many::Full } else { Many::None }
+    }
+
+    /// Whether a client may take one more stream to an address: as with the places for calls, it
+    /// can't hold all of them while there are others. Connections that may still be made count as
+    /// large as `last`, which is one of those that are there.
+    pub(super) fn has_share(&self, last: &Shared, client: ClientKey) -> bool {
+        let kept = self.shared.borrow();
+        let there = kept.iter().map(|(shared, _)| shared);
+        let mut more = SHARED_MAX;
+        let (mut all, mut taken, mut held) = (0_usize, 0_usize, 0_usize);
+        for shared in there.filter(|it| it.endpoint == last.endpoint && it.is_open()) {
+            let (its, its_taken, its_held) = shared.streams(client);
+            more = more.saturating_sub(1);
+            (all, taken, held) = (all.saturating_add(its), taken + its_taken, held + its_held);
+        }
+        let all = all.saturating_add(last.streams(client).0.saturating_mul(more));
+        let left = all.saturating_sub(taken.saturating_add(1));
+        let [held, left] = [held, left].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        may_have_more(held, left)
     }
 
     /// Whether one more connection to an address may carry many.

@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use super::recorded::Recorded;
 use crate::fault::Fault;
 use crate::framing::answer::{AnswerReader, Received};
+use crate::wiped::grow;
 
 /// What is asked of the kernel at once; a bank's usual answer fits.
 const READ_BYTES: usize = 4096;
@@ -234,7 +235,7 @@ impl Wire {
             Stream::Plain(socket) => {
                 // Room for an announced body was made at once: not one byte more is needed.
                 if self.buffer.len() == self.buffer.capacity() {
-                    self.buffer.reserve(READ_BYTES);
+                    grow(&mut self.buffer, READ_BYTES);
                 }
                 pin!(socket.read_buf(&mut self.buffer)).poll(cx)
             }
@@ -311,6 +312,7 @@ impl Tls {
             match reader.fill_buf() {
                 Ok(plain) => {
                     let length = plain.len();
+                    grow(buffer, length);
                     buffer.extend_from_slice(plain);
                     reader.consume(length);
                     return Poll::Ready(Ok(length));

@@ -6,6 +6,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::fault::Fault;
+use crate::wiped::{Wiped, wipe};
 
 /// Longest line with a chunk's size and its extensions, in bytes.
 const SIZE_LINE_BYTES_MAX: usize = 1024;
@@ -28,7 +29,7 @@ enum Place {
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     place: Place,
-    body: BytesMut,
+    body: Wiped,
     wasted: usize,
     trailer_bytes: usize,
 }
@@ -75,8 +76,9 @@ impl Chunks {
                 }
                 Place::Data(_) if bytes.is_empty() => return Ok(None),
                 Place::Data(left) => {
-                    let taken = bytes.split_to(left.min(bytes.len()));
-                    self.body.extend_from_slice(&taken);
+                    let mut taken = bytes.split_to(left.min(bytes.len()));
+                    self.body.extend(&taken);
+                    wipe(&mut taken);
                     let left = left - taken.len();
                     self.place = if left == 0 { Place::DataEnd } else { Place::Data(left) };
                 }
@@ -100,7 +102,7 @@ impl Chunks {
                     let line = bytes.split_to(end + 1);
                     self.trailer_bytes += line.len();
                     match line.strip_suffix(b"\r\n") {
-                        Some(b"") => return Ok(Some(std::mem::take(&mut self.body).freeze())),
+                        Some(b"") => return Ok(Some(std::mem::take(&mut self.body).into())),
                         Some(_) if self.trailer_bytes <= TRAILER_BYTES_MAX => {}
                         _ => return Err(malformed()),
                     }

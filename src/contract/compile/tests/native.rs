@@ -224,3 +224,63 @@ fn a_query_and_a_body_can_say_who_calls() {
     refuses_native(list, "{type: integer, x-corgate-role: client-id}", &at, "only a text");
     refuses_native(list, "{type: string, x-corgate-role: target-id}", &at, "one of");
 }
+
+#[test]
+fn a_role_that_nobody_reads_or_that_changes_nothing_is_an_error_where_it_stands() {
+    let header = "{name: odd_name, in: header, schema: {type: string}}";
+    let correlation = "x-corgate-role: correlation-id";
+    let role = |pointer: &str| format!("{OPERATION}/{pointer}/x-corgate-role");
+    // In what an answer declares, in a schema that no request has, in a part that nobody uses.
+    let answer = "X-More: {x-corgate-role: correlation-id, schema: {type: string}}";
+    let at = role("responses/204/headers/X-More");
+    refuses_native("X-More: {schema: {type: string}}", answer, &at, "no effect");
+    let lower = "x-more: {x-corgate-role: correlation-id, schema: {type: string}}";
+    let at = role("responses/204/headers/x-more");
+    refuses_native("X-More: {schema: {type: string}}", lower, &at, "no effect");
+    let schema = "S: {type: object, properties: {default: {x-corgate-role: client-id}}}";
+    let at = "/components/schemas/S/properties/default/x-corgate-role";
+    refuses_native("S: {type: object}", schema, at, "no effect");
+    // On a field that the hub writes, or never sends, in another role.
+    for (name, role_word, part) in [
+        ("X-CorAPI-Client-ID", "correlation-id", "writes this field itself"),
+        ("X-Correlation-ID", "client-id", "writes this field itself"),
+        ("X-Forwarded-For", "correlation-id", "sends no such field"),
+    ] {
+        let to = format!(
+            "{{name: {name}, in: header, x-corgate-role: {role_word}, schema: {{type: string}}}}"
+        );
+        refuses_native(header, &to, &role("parameters/2"), part);
+    }
+    // Where an id would break the answer.
+    for name in ["Content-Length", "Transfer-Encoding", "Set-Cookie"] {
+        let to = format!("{{name: {name}, in: header, {correlation}, schema: {{type: string}}}}");
+        refuses_native(header, &to, &role("parameters/2"), "can't carry an id");
+    }
+    // Two fields with one role.
+    let two = |first: &str| {
+        format!(
+            "{{name: {first}, in: header, {correlation}, schema: {{type: string}}}}\n        \
+             - {{name: X-Request-ID, in: header, {correlation}, schema: {{type: string}}}}"
+        )
+    };
+    for first in ["X-A", "X-Correlation-ID"] {
+        let at = format!("{OPERATION}/parameters/3");
+        refuses_native(header, &two(first), &at, "x-corgate-role already");
+    }
+}
+
+#[test]
+fn a_field_of_the_documents_own_can_have_the_correlation_id() {
+    let header = "{name: odd_name, in: header, schema: {type: string}}";
+    let own = "{name: X-Request-ID, in: header, x-corgate-role: correlation-id, \
+               schema: {type: string}}\n        \
+               - {name: X-Correlation-ID, in: header, schema: {type: string}}";
+    let contract = compile("native", &native(header, own)).unwrap();
+    let head = &contract.operations[0].head;
+    assert_eq!(head.own_correlation().unwrap(), "x-request-id");
+    let asserted = head.asserted().map(|name| name.map(http::HeaderName::as_str));
+    assert_eq!(asserted, [Some("x-correlation-id"), Some("x-request-id"), None, None]);
+    // A word in a value is no role.
+    let example = "S: {type: object, example: {x-corgate-role: client-id}}";
+    assert!(compile("native", &native("S: {type: object}", example)).is_ok());
+}

@@ -20,7 +20,11 @@ use crate::edge::forward::pool::Many;
 use crate::edge::forward::{Fate, Unsent};
 use crate::edge::now;
 use crate::fault::Fault;
+use crate::ids::ClientKey;
 use crate::routes::{Scheme, Timeouts};
+
+/// What the log says of a client that holds too many of the bank's streams.
+const STREAMS_TAKEN: &str = "the client's share of the streams is taken";
 
 impl Line {
     /// The same in HTTP/2. What the bank refused over one connection is sent again over a new one,
@@ -31,12 +35,15 @@ impl Line {
         request: &ProviderRequest,
         fate: &Fate,
         started: Instant,
+        client: Option<ClientKey>,
     ) -> Sent {
         let free = if self.reuses() { self.pool.shared(endpoint) } else { Many::None };
         match free {
             Many::Free(shared) => {
                 fate.note(|trail| trail.reused = true);
-                match self.over_shared(shared, request, fate, started).await {
+                match self.over_shared(shared, request, fate, started, client).await {
+                    // Another connection would not be its share either.
+                    sent @ Err(Unsent::Untouched(Fault::TargetBusy(_))) => return sent,
                     Err(Unsent::Untouched(_)) if self.pool.may_share(endpoint) => {}
                     sent => return sent,
                 }
@@ -46,7 +53,7 @@ impl Line {
         }
         let shared = self.fresh(endpoint, fate).await.map_err(Unsent::Untouched)?;
         fate.note(|trail| trail.reused = shared.is_used());
-        self.over_shared(shared, request, fate, now()).await
+        self.over_shared(shared, request, fate, now(), client).await
     }
 
     /// A new connection in HTTP/2: of calls that come at once, one dials, and the others wait.
@@ -91,8 +98,16 @@ impl Line {
         request: &ProviderRequest,
         fate: &Fate,
         started: Instant,
+        client: Option<ClientKey>,
     ) -> Sent {
         let endpoint = shared.endpoint;
+        if let Some(client) = client
+            && self.reuses()
+            && self.route.places.has_several_clients()
+            && !self.pool.has_share(&shared, client)
+        {
+            return Err(Unsent::Untouched(Fault::TargetBusy(STREAMS_TAKEN)));
+        }
         fate.note(|trail| trail.endpoint = Some(endpoint));
         let http = self.in_http2(request, endpoint).map_err(Unsent::Lost)?;
         if let Some(id) = request.headers.get(&X_CORRELATION_ID).and_then(IdHash::of) {
@@ -104,7 +119,7 @@ impl Line {
         let bytes_max = self.route.target.response_bytes_max;
         let used_before = shared.is_used();
         let body = request.body.clone();
-        let sent = shared.clone().exchange(http, body, bytes_max, end.into(), fate).await;
+        let sent = shared.clone().exchange(http, body, bytes_max, end.into(), fate, client).await;
         match sent {
             Ok(answer) => {
                 let habit = self.habit(request, endpoint);
