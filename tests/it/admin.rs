@@ -160,3 +160,26 @@ fn probes_are_answered_beside_any_number_of_pages_that_nobody_takes() {
     until("a page", || (world.admin("/metrics").0 == 200).then_some(()));
     drop(slow);
 }
+
+#[test]
+fn probes_are_answered_beside_any_number_of_requests_that_wait_for_a_reload() {
+    for (line, fields) in [("GET /diff", ""), ("POST /reload", "X-Corgate-Admin: 1\r\n")] {
+        let world = many(500);
+        let admin = world.running().admin;
+        let asked = format!("{line} HTTP/1.1\r\nHost: x\r\n{fields}\r\n").repeat(40);
+        let waiting: Vec<_> = (0..100)
+            .map(|_| {
+                let mut stream = TcpStream::connect(admin).unwrap();
+                let _ = stream.write_all(asked.as_bytes());
+                stream
+            })
+            .collect();
+        for _ in 0..20 {
+            let asked = now();
+            assert_eq!(world.admin("/livez").0, 200, "{line}");
+            assert_eq!(world.admin("/readyz").0, 200, "{line}");
+            assert!(asked.elapsed() < Duration::from_secs(2), "{line}: {:?}", asked.elapsed());
+        }
+        drop(waiting);
+    }
+}

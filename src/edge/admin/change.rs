@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::Admin;
+use super::page::Pages;
 use crate::edge::hub::Hub;
 use crate::edge::reload::{Cause, Outcome, Report, Task, Unasked};
 use crate::edge::standing::Now;
@@ -59,24 +60,26 @@ fn standing(hub: &Hub) -> Json<Value> {
     }))
 }
 
-async fn reload(State(Admin { hub, .. }): State<Admin>) -> Response {
-    ask(&hub, Task::Reload).await
+async fn reload(State(Admin { hub, pages }): State<Admin>) -> Response {
+    ask(&hub, &pages, Task::Reload).await
 }
 
-async fn plan(State(Admin { hub, .. }): State<Admin>) -> Response {
-    ask(&hub, Task::Plan).await
+async fn plan(State(Admin { hub, pages }): State<Admin>) -> Response {
+    ask(&hub, &pages, Task::Plan).await
 }
 
-async fn ask(hub: &Hub, task: Task) -> Response {
+async fn ask(hub: &Hub, pages: &Pages, task: Task) -> Response {
     let refuse = |status: StatusCode, text: &'static str| (status, text).into_response();
     let Some(reloader) = hub.reloader.get() else {
         return refuse(StatusCode::CONFLICT, "this gateway's table is in no file\n");
     };
+    let busy = "too many reloads are waiting\n";
+    let Some(_place) = pages.reload() else {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, busy);
+    };
     let answer = match reloader.ask(task, Cause::Admin) {
         Ok(answer) => answer,
-        Err(Unasked::Busy) => {
-            return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many reloads are waiting\n");
-        }
+        Err(Unasked::Busy) => return refuse(StatusCode::SERVICE_UNAVAILABLE, busy),
         Err(Unasked::Leaving) => {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is leaving\n");
         }

@@ -30,17 +30,26 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Pages that wait for a place: with those that have one, half of the listener's connections.
 const WAITING_MAX: usize = 24;
 
-/// The places for pages.
+/// Requests that wait for a reload. Nobody who is being worked for is cut, so with the pages these
+/// must leave connections for whoever else asks: three quarters of them at most are taken.
+const RELOADS_MAX: usize = 16;
+
+/// The places for pages, and for who waits for a reload.
 #[derive(Debug, Clone)]
 pub(super) struct Pages {
     places: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    reloads: Arc<Semaphore>,
 }
 
 impl Default for Pages {
     fn default() -> Self {
         let semaphore = |places| Arc::new(Semaphore::new(places));
-        Self { places: semaphore(PAGES_MAX), waiting: semaphore(WAITING_MAX) }
+        Self {
+            places: semaphore(PAGES_MAX),
+            waiting: semaphore(WAITING_MAX),
+            reloads: semaphore(RELOADS_MAX),
+        }
     }
 }
 
@@ -64,6 +73,11 @@ impl Pages {
 }
 
 impl Pages {
+    /// A place to wait for a reload, until it is dropped; none where too many wait.
+    pub(super) fn reload(&self) -> Option<OwnedSemaphorePermit> {
+        self.reloads.clone().try_acquire_owned().ok()
+    }
+
     async fn place(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(place) = self.places.clone().try_acquire_owned() {
             return Some(place);
