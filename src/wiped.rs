@@ -48,6 +48,18 @@ impl Wiped {
         self.0.extend_from_slice(octets);
     }
 
+    /// Adds octets to what will have `whole` in the end: it grows twofold, and to no more
+    /// room than that.
+    pub fn extend_towards(&mut self, octets: &[u8], whole: usize) {
+        let wanted = self.0.len() + octets.len();
+        if self.0.capacity() < wanted {
+            let mut moved = Self::with_capacity(whole.min(2 * wanted).max(wanted));
+            moved.0.extend_from_slice(&self.0);
+            *self = moved;
+        }
+        self.0.extend_from_slice(octets);
+    }
+
     /// Adds a text as JSON writes it.
     pub fn extend_json(&mut self, text: &str) {
         // An octet becomes six at most, `\u0000`.
@@ -144,6 +156,17 @@ mod tests {
         let mut buffer = BytesMut::from(&b"secret"[..]);
         assert_eq!(&*Wiped::take(&mut buffer), b"secret");
         assert_eq!(&buffer[..], [0; 6]);
+    }
+
+    #[test]
+    fn what_has_a_known_end_takes_no_more_room_than_that() {
+        let mut form = Wiped::default();
+        for _ in 0..64 {
+            form.extend_towards(&[b'a'; 1024], 64 * 1024);
+        }
+        assert_eq!((form.len(), form.0.capacity()), (64 * 1024, 64 * 1024));
+        form.extend_towards(b"beyond", 64 * 1024);
+        assert!(form.ends_with(b"abeyond"));
     }
 
     #[test]

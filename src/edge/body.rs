@@ -106,21 +106,25 @@ async fn read_all(
     is_http2: bool,
 ) -> Result<Bytes, Fault> {
     let (mut first, mut whole) = (Bytes::new(), Wiped::default());
+    // What it will be at most; no more room than that is made while it comes.
+    let declared = incoming.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let whole_bytes = declared.unwrap_or(bytes_max).min(bytes_max);
     while let Some(frame) = incoming.frame().await {
         let Ok(data) = frame.map_err(|_| Fault::BodyAborted)?.into_data() else { continue };
         if first.len().max(whole.len()) + data.len() > bytes_max {
             return Err(Fault::BodyTooLarge);
         }
-        kept.keep(data.len())?;
+        // Over HTTP/1.1 the library's buffer is about as large as what it reads, besides our copy.
+        kept.keep(if is_http2 { data.len() } else { 2 * data.len() })?;
         // A form comes in one piece, which is then not copied: it lies in the library's memory.
-        if first.is_empty() {
+        if first.is_empty() && whole.is_empty() {
             first = data;
-        } else {
-            if whole.is_empty() {
-                whole.extend(&first);
-            }
-            whole.extend(&data);
+            continue;
         }
+        // What was copied is let go of: it would keep the library's buffer, which is larger.
+        let copied = std::mem::take(&mut first);
+        whole.extend_towards(&copied, whole_bytes);
+        whole.extend_towards(&data, whole_bytes);
     }
     // A reset without an error, or a connection that is gone, is not the body's end.
     if is_http2 && !incoming.is_end_stream() {

@@ -12,7 +12,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
-/// What a change must carry, with any value. A page would have to ask first (CORS), and is never
+/// What a change must carry, as `1`. A page would have to ask first (CORS), and is never
 /// told yes.
 const CHANGE_HEADER: &str = "x-corgate-admin";
 /// What a browser says of where a request comes from (Fetch Metadata).
@@ -54,7 +54,7 @@ pub(super) fn check<B: http_body::Body>(
     if is_of_a_page(headers) {
         return Err(Refusal(StatusCode::FORBIDDEN, "web pages are not served here\n"));
     }
-    let is_asked = headers.get(CHANGE_HEADER).is_some_and(|value| !value.is_empty());
+    let is_asked = headers.get(CHANGE_HEADER).is_some_and(|value| value == "1");
     if !is_read && !is_asked {
         let why = "a change needs the header `X-Corgate-Admin: 1`, which no web page can send\n";
         return Err(Refusal(StatusCode::FORBIDDEN, why));
@@ -145,6 +145,7 @@ mod tests {
         let (host, ours) = (("host", "127.0.0.1:9443"), ("x-corgate-admin", "1"));
         assert_eq!(status("POST", "/reload", &[host]), 403);
         assert_eq!(status("POST", "/reload", &[host, ("x-corgate-admin", "")]), 403);
+        assert_eq!(status("POST", "/reload", &[host, ("x-corgate-admin", "0")]), 403);
         assert_eq!(status("POST", "/reload", &[host, ours]), 200);
         assert_eq!(status("POST", "/reload", &[host, ours, ("origin", "null")]), 403);
         for site in ["cross-site", "same-site", "?"] {
