@@ -13,6 +13,7 @@ use corgate::contract::{AuthorizationPolicy, Contract, Operation, Waivers};
 use corgate::fault::{Fault, Name, Origin};
 use corgate::frames::Ledger;
 use corgate::framing::{Head, HeadLimits, Scan};
+use corgate::ids::CorrelationId;
 use corgate::oauth::form::Form;
 use corgate::routes::{MemorySources, RouteTable, load_with};
 use corgate::snapshot::Snapshot;
@@ -79,9 +80,13 @@ pub fn head(lines: &[u8]) {
     }
     for operation in calls() {
         let rules = &operation.head;
-        match rules.correlation_id(&headers) {
-            Ok(Some(id)) => assert!((1..=64).contains(&id.as_str().len())),
-            Ok(None) => panic!("every call requires a correlation id"),
+        match rules.check_correlation_id(&headers) {
+            Ok(()) => {
+                let value = headers.get("x-correlation-id");
+                let value = value.expect("every call requires a correlation id");
+                let id = CorrelationId::parse(value).expect("what was checked is an id");
+                assert!((1..=64).contains(&id.as_str().len()));
+            }
             Err(fault) => assert_is_refusal(&fault),
         }
         for id in [rules.client_id(&headers), rules.target_id(&headers)] {
