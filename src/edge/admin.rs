@@ -29,6 +29,7 @@ use tokio::task::LocalSet;
 use self::page::{Pages, THREADS_MAX};
 use super::hub::{Hub, Stage};
 use super::metrics;
+use super::supervised::Supervised;
 
 /// How long requests under way may take when the listener stops.
 const PARTING: Duration = Duration::from_secs(1);
@@ -68,14 +69,17 @@ pub(super) fn spawn(hub: Arc<Hub>, listener: TcpListener) -> io::Result<AdminThr
         .build()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
+        // Without it nobody hears whether the process is well, nor can change its table.
+        let supervised = Supervised::new(hub.clone(), "admin listener", None);
         let served = LocalSet::new().block_on(&runtime, async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let router = router(Admin { hub: hub.clone(), pages: Pages::default() });
             server::serve(hub, router, listener, stopped).await;
             io::Result::Ok(())
         });
-        if let Err(error) = served {
-            tracing::error!(%error, "the admin listener failed");
+        match served {
+            Ok(()) => supervised.end(),
+            Err(error) => tracing::error!(%error, "the admin listener failed"),
         }
         // A page that is still being made is not waited for.
         runtime.shutdown_background();

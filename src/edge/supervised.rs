@@ -1,4 +1,4 @@
-//! What has to run as long as the gateway serves: its workers, and their listeners.
+//! What has to run as long as the gateway serves: its workers, its listeners.
 //!
 //! This file decides what becomes of the process when one of them ends: it is not ready any more,
 //! it says so once, and it ends, so that whoever supervises it starts another. A socket that nobody
@@ -14,19 +14,26 @@ use super::hub::Hub;
 pub(super) struct Supervised {
     hub: Arc<Hub>,
     what: &'static str,
-    worker: usize,
+    /// Whose it is; none where it is the process' own.
+    worker: Option<usize>,
+    told_to_end: bool,
 }
 
 impl Supervised {
     /// From here on, until the gateway leaves.
-    pub(super) fn new(hub: Arc<Hub>, what: &'static str, worker: usize) -> Self {
-        Self { hub, what, worker }
+    pub(super) fn new(hub: Arc<Hub>, what: &'static str, worker: Option<usize>) -> Self {
+        Self { hub, what, worker, told_to_end: false }
+    }
+
+    /// It ends because it was told to: another process does its work.
+    pub(super) fn end(mut self) {
+        self.told_to_end = true;
     }
 }
 
 impl Drop for Supervised {
     fn drop(&mut self) {
-        if self.hub.stage().is_leaving() {
+        if self.told_to_end || self.hub.stage().is_leaving() {
             return;
         }
         if self.hub.fail() {
@@ -57,7 +64,7 @@ mod tests {
 
     /// A worker that does this.
     fn run(hub: &Arc<Hub>, work: impl FnOnce() + Send + 'static) {
-        let supervised = Supervised::new(hub.clone(), "worker", 0);
+        let supervised = Supervised::new(hub.clone(), "worker", Some(0));
         let thread = std::thread::spawn(move || {
             let _supervised = supervised;
             work();
@@ -76,6 +83,13 @@ mod tests {
             // It is said once.
             assert!(!hub.fail());
         }
+    }
+
+    #[test]
+    fn what_is_told_to_end_fails_nobody() {
+        let hub = hub();
+        Supervised::new(hub.clone(), "admin listener", None).end();
+        assert_eq!((hub.stage(), hub.has_failed()), (Stage::Serving, false));
     }
 
     #[test]

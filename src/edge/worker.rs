@@ -90,7 +90,7 @@ pub(super) struct Ear {
 pub(super) fn spawn(number: usize, hub: Arc<Hub>, ears: Vec<Ear>) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-        let _supervised = Supervised::new(hub.clone(), "worker", number);
+        let _supervised = Supervised::new(hub.clone(), "worker", Some(number));
         let worker = Rc::new(Worker {
             number,
             forwarder: Forwarder::new(
@@ -138,7 +138,7 @@ impl Worker {
         self.listening.set(ears.len());
         for ear in ears {
             let worker = self.clone();
-            let supervised = Supervised::new(self.hub.clone(), "listener", self.number);
+            let supervised = Supervised::new(self.hub.clone(), "listener", Some(self.number));
             tokio::task::spawn_local(async move {
                 if let Err(error) = worker.clone().accept(ear).await {
                     tracing::error!(worker = worker.number, %error, "a listener failed");
@@ -148,7 +148,7 @@ impl Worker {
             });
         }
         let worker = self.clone();
-        let supervised = Supervised::new(self.hub.clone(), "hand-over", self.number);
+        let supervised = Supervised::new(self.hub.clone(), "hand-over", Some(self.number));
         tokio::task::spawn_local(async move {
             worker.take_handed().await;
             drop(supervised);

@@ -25,34 +25,47 @@ pub fn client_hello(bytes: &[u8]) -> Hello {
     while let Some((record, body)) = rest.split_first_chunk::<RECORD_HEAD>() {
         let [kind, major, _, high, low] = *record;
         let length = usize::from(u16::from_be_bytes([high, low]));
-        if kind != HANDSHAKE || major != 3 || length == 0 {
+        let is_record = KINDS.contains(&kind) && major == 3 && length <= RECORD_BYTES_MAX;
+        if !is_record || length == 0 {
             return Hello::Whole;
         }
         let body = body.get(..length).unwrap_or(body);
+        // TLS looks at no record before its last byte: to hand it a part would let it wait.
+        let is_whole = body.len() == length;
+        if kind != HANDSHAKE {
+            return if is_whole { Hello::Whole } else { cut(bytes) };
+        }
         head.iter_mut().skip(have).zip(body).for_each(|(to, from)| *to = *from);
         have += body.len();
         if have >= MESSAGE_HEAD {
             let [kind, a, b, c] = head;
             let needed = MESSAGE_HEAD + u32::from_be_bytes([0, a, b, c]) as usize;
-            if kind != CLIENT_HELLO || have >= needed {
-                return Hello::Whole;
-            }
-            if needed > HELLO_BYTES_MAX {
+            if kind == CLIENT_HELLO && needed > HELLO_BYTES_MAX {
                 return Hello::TooLarge;
+            }
+            if is_whole && (kind != CLIENT_HELLO || have >= needed) {
+                return Hello::Whole;
             }
         }
         rest = rest.get(RECORD_HEAD + length..).unwrap_or_default();
     }
     match rest.first() {
         // No TLS at all: nothing more has to come to see that.
-        Some(kind) if *kind != HANDSHAKE => Hello::Whole,
-        _ if bytes.len() >= HELLO_BYTES_MAX => Hello::TooLarge,
-        _ => Hello::Partial,
+        Some(kind) if !KINDS.contains(kind) => Hello::Whole,
+        Some(_) | None => cut(bytes),
     }
+}
+
+fn cut(bytes: &[u8]) -> Hello {
+    if bytes.len() >= HELLO_BYTES_MAX { Hello::TooLarge } else { Hello::Partial }
 }
 
 const RECORD_HEAD: usize = 5;
 const MESSAGE_HEAD: usize = 4;
+/// The kinds of records that there are (RFC 8446 section 5.1, RFC 6520).
+const KINDS: std::ops::RangeInclusive<u8> = 20..=24;
+/// The largest one: 2^14 bytes, and what encryption may add.
+const RECORD_BYTES_MAX: usize = 16 * 1024 + 2048;
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 
@@ -106,6 +119,19 @@ mod tests {
         }
         assert_eq!(client_hello(&[22, 3, 1, 0, 0]), Hello::Whole);
         assert_eq!(client_hello(&[22, 3, 1, 0, 4, 2, 0, 0, 9]), Hello::Whole);
+    }
+
+    #[test]
+    fn a_record_that_is_cut_is_no_whole_hello_whatever_is_in_it() {
+        for bytes in [
+            // Four bytes of a message in a record that says sixteen thousand; no hello; an alert.
+            &[22, 3, 1, 0x3f, 0, CLIENT_HELLO, 0, 0, 4, 1, 2, 3, 4][..],
+            &[22, 3, 1, 0x3f, 0, 2, 0, 0, 4],
+            &[21, 3, 1, 0x3f, 0, 1],
+        ] {
+            assert_eq!(client_hello(bytes), Hello::Partial, "{bytes:?}");
+        }
+        assert_eq!(client_hello(&[22, 3, 1, 0xff, 0xff, 1]), Hello::Whole, "no record is so large");
     }
 
     #[test]

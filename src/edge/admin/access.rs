@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use axum::response::{IntoResponse as _, Response};
 
 /// What a change must carry, as `1`. A page would have to ask first (CORS), and is never
@@ -46,6 +46,9 @@ pub(super) fn check<B: http_body::Body>(
         return Ok(());
     }
     let (headers, authority) = (request.headers(), request.uri().authority());
+    if request.version() >= Version::HTTP_11 && !headers.contains_key(HOST) {
+        return Err(Refusal(StatusCode::BAD_REQUEST, "the request has no Host\n"));
+    }
     if !has_our_name(headers, names) || !authority.is_none_or(|name| is_ours(name, names)) {
         let why = "the admin listener is not known by this name: ask it by its address, or add the \
                    name to `admin_hosts`\n";
@@ -76,9 +79,19 @@ fn has_our_name(headers: &HeaderMap, names: &[String]) -> bool {
 }
 
 /// An address is nobody's name. A name without a dot is in no public zone, so nobody from outside
-/// can let it point here; neither can anybody below `localhost` (RFC 6761).
+/// can let it point here; neither can anybody below `localhost` (RFC 6761). Nothing but a port
+/// stands beside it.
 fn is_ours(authority: &Authority, names: &[String]) -> bool {
     let host = authority.host();
+    let port = authority.as_str().strip_prefix(host).map(|behind| behind.strip_prefix(':'));
+    let is_plain = match port {
+        Some(Some(port)) => port.bytes().all(|digit| digit.is_ascii_digit()),
+        Some(None) => authority.as_str().len() == host.len(),
+        None => false,
+    };
+    if !is_plain {
+        return false;
+    }
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
     bare.parse::<IpAddr>().is_ok()
@@ -127,9 +140,18 @@ mod tests {
         ] {
             assert_eq!(status("GET", "/metrics", &[("host", host)]), 200, "{host}");
         }
-        for host in
-            ["evil.example", "evil.example:9443", "127.0.0.1.evil.example", "a.b.", "", ".", "a b"]
-        {
+        for host in [
+            "evil.example",
+            "evil.example:9443",
+            "127.0.0.1.evil.example",
+            "a.b.",
+            "",
+            ".",
+            "a b",
+            "[::1].evil.example",
+            "x@localhost",
+            "localhost:9x",
+        ] {
             assert_eq!(status("GET", "/metrics", &[("host", host)]), 421, "{host}");
             assert_eq!(status("GET", "/livez", &[("host", host)]), 200, "{host}");
         }
@@ -137,7 +159,7 @@ mod tests {
         assert_eq!(status("GET", "/banks", &two), 421);
         let absolute = "http://evil.example/banks";
         assert_eq!(status("GET", absolute, &[("host", "localhost")]), 421);
-        assert_eq!(status("GET", "/banks", &[]), 200);
+        assert_eq!(status("GET", "/banks", &[]), 400, "HTTP/1.1 has a Host");
     }
 
     #[test]

@@ -220,7 +220,13 @@ pub(in crate::routes) static LIMITS: Section = Section {
             1_000_000,
             "Open connections with one client certificate.",
         ),
-        Row::count("handshakes_max", Some(64), 1, 10_000, "TLS handshakes under way in a worker."),
+        Row::count(
+            "handshakes_max",
+            Some(1024),
+            1,
+            10_000,
+            "TLS handshakes under way in a worker.",
+        ),
         Row::count(
             "handshakes_pending_max",
             Some(1_024),
