@@ -243,7 +243,8 @@ impl Running {
     /// What reloads it at each SIGHUP; nothing where its table is in no file.
     fn hangups(&self, hangups: Signal) -> Option<impl Future<Output = ()> + Send + use<>> {
         let reloader = self.hub.reloader.get().cloned()?;
-        Some(reload::reload_on_hangup(reloader, hangups))
+        let hub = self.hub.clone();
+        Some(reload::reload_on_hangup(reloader, hangups, move || hub.stage().is_leaving()))
     }
 
     /// What opens the access log anew at each SIGUSR1; nothing where there is none.
@@ -297,10 +298,7 @@ impl Running {
             // Who asks for the state of things has to reach the one that stays.
             admin.stop();
         }
-        // Until here all goes on as before: who is out is out.
-        if let Some(reload) = &self.reload_thread {
-            reload.begin_no_more();
-        }
+        // Reloads go on to the end: who is out is out.
         self.estate.close();
         self.hub.advance(Stage::Leaving);
         self.wait_for_workers(drain_timeout);

@@ -127,12 +127,6 @@ impl Reloader {
 }
 
 impl ReloadThread {
-    /// Lets it begin no more reloads; [`Self::stop`] waits for one under way.
-    pub(super) fn begin_no_more(&self) {
-        // Where too many wait for it to be heard, the end says it again.
-        let _ = self.sender.try_send(Message::Stop);
-    }
-
     /// Lets it end: at once, unless it is in the middle of a reload.
     pub(super) fn stop(self) {
         let end = now() + STOP_PATIENCE;
@@ -298,7 +292,10 @@ impl Desk {
             Done::refused(&self.hub, Refused::new(vec![problem.to_owned()]))
         });
         self.retired.extend(retired);
-        texts.into_iter().for_each(|texts| self.keep(texts));
+        // A process that leaves has a successor, or none: what is good is not its to say any more.
+        if !self.hub.stage().is_leaving() {
+            texts.into_iter().for_each(|texts| self.keep(texts));
+        }
         let learns = self.watcher.is_new() && cause == Cause::File;
         if task == Task::Reload {
             // A plan leaves the watcher as it is: what it saw is still to be taken up.

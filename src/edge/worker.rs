@@ -27,6 +27,7 @@ use super::meters::WorkerMeters;
 use super::sockets;
 use super::stay::Stays;
 use super::supervised::Supervised;
+use crate::deadline::later;
 
 /// How often a worker flushes its lines and sweeps its idle connections.
 const TICK: Duration = Duration::from_millis(200);
@@ -164,9 +165,15 @@ impl Worker {
                 () = self.hub.leaving() => {}
             }
         }
+        // Who is out is out, also in a drain: it may last for an hour.
+        let mut next_look = tokio::time::Instant::now();
         while self.is_busy() && self.hub.stage() != Stage::Over {
             sleep(LEAVE_TICK).await;
             self.log.flush();
+            if tokio::time::Instant::now() >= next_look {
+                self.guests.look(&self.hub).await;
+                next_look = later(tokio::time::Instant::now(), TICK);
+            }
         }
         // Banks are told, too.
         self.forwarder.close();

@@ -54,6 +54,13 @@ impl Guests {
         Self { wire, frames }
     }
 
+    /// Both are closed by the gateway, sooner or later.
+    #[track_caller]
+    fn are_closed(mut self) {
+        self.wire.is_closed();
+        while self.frames.next(&[GOAWAY]).is_some() {}
+    }
+
     /// Both are closed by the gateway, at once.
     #[track_caller]
     fn are_out(mut self) {
@@ -354,4 +361,24 @@ fn a_revoked_client_resumes_in_vain_over_either_version_of_tls() {
         world.bank_heard(3);
         world.counts("corgate_clients_out_total{reason=\"revoked\"}", 1);
     }
+}
+
+#[test]
+fn who_is_out_is_out_in_a_drain_too() {
+    let setup = two_clients().tls("client_crl = [\"clients.crl.pem\"]");
+    let patient = "watch = \"100ms\"\ndrain_quiet = \"1m\"\ndrain_timeout = \"2m\"";
+    let mut world = setup.gateway(patient).start();
+    let (goes, mut stays) = (Guests::of(&world, 2), world.wire_of(1));
+    stays.send(Ask::token().bytes());
+    stays.answer().good();
+    let address = world.address(0);
+    let stopped = world.stop_meanwhile();
+    let nobody_listens = || std::net::TcpStream::connect(address).is_err().then_some(());
+    until("the drain", nobody_listens);
+    world.write("clients.crl.pem", &pki().clients_crl(&[identity(2)]).unwrap());
+    goes.are_closed();
+    // Nobody else is: the drain goes on for them.
+    stays.send(Ask::token().bytes());
+    stays.answer().good();
+    stopped.join().unwrap();
 }
