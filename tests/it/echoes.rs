@@ -1,8 +1,6 @@
 //! Whose answer is it? Correlation ids as banks give them back over HTTP/1.1, and answers that
 //! nobody asked for.
 
-mod pairs;
-
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -221,6 +219,19 @@ fn the_id_of_a_call_that_is_long_under_way_is_not_forgotten() {
     malformed(&world, given, "another call's answer");
     HEARD.fetch_add(1, Ordering::SeqCst);
     long.join().unwrap().provided(200);
+}
+
+#[test]
+fn an_id_that_a_bank_makes_up_and_a_client_sent_is_that_clients() {
+    let bank = Bank::start(|to, _, _, _| answer(to, Some("bank-7")));
+    let world = bank.world("");
+    let mut client = world.client(Http::One, 1);
+    client.call(Ask::token()).provided(200);
+    client.call(Ask::token().set("X-Correlation-ID", "BANK-7")).provided(200);
+    let given = client.call(Ask::token());
+    malformed(&world, given, "another call's answer");
+    // It is forgotten, in time.
+    until("it is forgotten", || (client.call(Ask::token()).status == 200).then_some(()));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod many;
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -51,6 +52,8 @@ struct Line {
     dialer: Rc<Dialer>,
     pool: Rc<Pool>,
     dials: Rc<Dials>,
+    /// Whether the next call in HTTP/2 has a connection to itself.
+    wants_alone: Cell<bool>,
     /// What each of the target's addresses is called in a request, in the target's order.
     authorities: Vec<(Authority, HeaderValue)>,
 }
@@ -61,8 +64,9 @@ impl Exchange {
         // through, its calls are answered with an internal error.
         let authorities = route.target.origins(host).iter().map_while(authority).collect();
         let endpoints = route.endpoints(host).clone();
-        let dials = Rc::default();
-        Self(Rc::new(Line { route, host, endpoints, dialer, pool, dials, authorities }))
+        let (dials, wants_alone) = (Rc::default(), Cell::default());
+        let line = Line { route, host, endpoints, dialer, pool, dials, wants_alone, authorities };
+        Self(Rc::new(line))
     }
 
     /// Looks whether one of the addresses is well: by a connection, which is then kept, or by what

@@ -26,8 +26,8 @@ use crate::routes::{Scheme, Timeouts};
 const STREAMS_TAKEN: &str = "the client's share of the streams is taken";
 
 impl Line {
-    /// The same in HTTP/2. What the bank refused over one connection, be it the first, is sent again
-    /// over another one, once.
+    /// The same in HTTP/2. What the bank refused over one connection, be it a new one, is sent
+    /// again over another one, once.
     pub(super) async fn ask_in_http2(
         &self,
         endpoint: usize,
@@ -36,9 +36,16 @@ impl Line {
         started: Instant,
         client: Option<ClientKey>,
     ) -> Sent {
-        let free = if self.reuses() { self.pool.shared(endpoint, None) } else { Many::None };
+        // Not seen whether the bank makes ids up: beside other calls, an id that nobody sent may
+        // mean that an answer is another's. So this call has a connection to itself.
+        let is_alone = !self.reuses() || self.pool.may_share(endpoint) && self.wants_alone.take();
+        let free = if is_alone { Many::None } else { self.pool.shared(endpoint, None) };
         let (first, started) = match free {
             Many::Free(shared) => (shared, started),
+            Many::None if is_alone => {
+                let dialled = self.dial_shared(endpoint, fate).await;
+                (dialled.map_err(Unsent::Untouched)?, now())
+            }
             Many::None => {
                 let dialled = self.fresh(endpoint, fate, None).await;
                 (dialled.map_err(Unsent::Untouched)?, now())
@@ -58,8 +65,8 @@ impl Line {
         self.over_shared(another, request, fate, now(), client).await
     }
 
-    /// A new connection in HTTP/2: of calls that come at once, one dials, and the others wait. It is
-    /// another than the one on which a call was refused.
+    /// A new connection in HTTP/2: of calls that come at once, one dials, and the others wait. It
+    /// is another than the one on which a call was refused.
     async fn fresh(
         &self,
         endpoint: usize,
@@ -138,6 +145,9 @@ impl Line {
                 // A stream is bound to its call: an answer without an id is nobody else's.
                 let habit = if echo == Echo::Missing { Habit::NONE } else { habit };
                 let checked = check_echo(echo, habit, used);
+                if echo == Echo::Unknown && checked.is_err() {
+                    self.wants_alone.set(true);
+                }
                 if checked.is_err() || echo == Echo::Unknown {
                     self.pool.unshare(&shared);
                 }

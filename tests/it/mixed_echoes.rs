@@ -11,7 +11,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use super::BODY;
 use crate::answer::Answer;
 use crate::ask::{Ask, BANK, Http};
 use crate::bank_bytes::whole_request_with;
@@ -27,8 +26,11 @@ struct Pairs {
     name: &'static str,
     ids: Ids,
     /// Who waits for another.
-    waiting: Arc<Mutex<Option<(String, oneshot::Sender<String>)>>>,
+    waiting: Arc<Mutex<Option<Waiting>>>,
 }
+
+/// The id of a call that waits, and where it is told that of the other.
+type Waiting = (String, oneshot::Sender<String>);
 
 impl Pairs {
     /// Its port. It speaks this HTTP.
@@ -91,6 +93,7 @@ impl Pairs {
     }
 }
 
+const BODY: &str = r#"{"access_token":"at-1","token_type":"bearer"}"#;
 const JSON: &str = "application/json";
 const HUBS: &str = "x-correlation-id";
 /// The field of a document, or of a bank's entry.
@@ -227,8 +230,7 @@ over_both! {
         let native = |ids: Ids| {
             let port = Pairs::start(http, OWN, ids);
             let mount = format!(
-                "\n[[api]]\ncontract = \"own.yaml\"\nbase_path = \"/native\"\ntarget = \"{}\"\n",
-                BANK
+                "\n[[api]]\ncontract = \"own.yaml\"\nbase_path = \"/native\"\ntarget = \"{BANK}\"\n"
             );
             setup(http, port, "").file("own.yaml", DOCUMENT).more(&mount).start()
         };
@@ -295,4 +297,21 @@ fn a_connection_that_carries_two_calls_at_once_is_a_used_one_for_both() {
         let answer = answer.platform(502).logged("response_malformed");
         assert_eq!(world.line_of(&answer)["detail"], "an answer under another id");
     }
+}
+
+#[test]
+fn a_bank_in_http2_that_makes_ids_up_is_learned_beside_other_calls() {
+    // Ids that are no UUIDs are replaced; no call has a connection alone but one that is given one.
+    let port = Pairs::start(Http::Two, HUBS, |mine, _| {
+        vec![if mine.len() == 36 { mine.to_owned() } else { "bank-own-id".to_owned() }]
+    });
+    let world = setup(Http::Two, port, "").start();
+    are_served(both(&world, uuids().map(|id| token(&id))));
+    until("it is learned", || {
+        let [uuid, _] = uuids();
+        let [given, made_up] = both(&world, [token(&uuid), token("short")]);
+        given.provided(200);
+        (made_up.status == 200).then_some(())
+    });
+    are_served(both(&world, [token("short-1"), token("short-2")]));
 }
