@@ -8,6 +8,7 @@ mod blink;
 #[cfg(test)]
 mod bounds;
 mod coding;
+mod correlation;
 mod flinks;
 #[cfg(test)]
 mod golden;
@@ -24,6 +25,7 @@ use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+pub use self::correlation::CorrelationFields;
 pub use self::held::{Held, Recipe};
 pub(crate) use self::reply::given;
 use crate::answer::Answer;
@@ -98,6 +100,8 @@ pub struct ProviderRequest {
     pub path: Name,
     /// The fields.
     pub headers: Fields,
+    /// Those of them that carry the call's correlation id.
+    pub correlation: CorrelationFields,
     /// The body.
     pub body: Bytes,
 }
@@ -130,6 +134,14 @@ impl Turn {
             Self::Ask(_, request) => Self::Ask(step, request),
             done @ Self::Done(_) => done,
         }
+    }
+
+    /// The same question, whose correlation id goes along in this field.
+    fn correlated_by(mut self, name: Option<&HeaderName>) -> Self {
+        if let Self::Ask(_, request) = &mut self {
+            request.correlation = CorrelationFields::from([name, None]);
+        }
+        self
     }
 }
 
@@ -193,8 +205,14 @@ pub fn recipe(asked: &Asked<'_>) -> Result<Option<Recipe>, Fault> {
 pub fn open(asked: &Asked<'_>, held: Option<&Held>) -> Result<Turn, Fault> {
     match &asked.target.dialect {
         Dialect::Blink => blink::open(asked),
-        Dialect::OAuth2(settings) => oauth2::open(asked, settings),
-        Dialect::Flinks(settings) => flinks::open(asked, settings),
+        Dialect::OAuth2(settings) => {
+            let turn = oauth2::open(asked, settings)?;
+            Ok(turn.correlated_by(settings.correlation_header.as_ref()))
+        }
+        Dialect::Flinks(settings) => {
+            let turn = flinks::open(asked, settings)?;
+            Ok(turn.correlated_by(settings.correlation_header.as_ref()))
+        }
         Dialect::Konsentus(settings) => konsentus::open(asked, settings, held),
         Dialect::Oxlin(settings) => oxlin::open(asked, settings),
     }
@@ -232,8 +250,14 @@ fn hear_plain(
 ) -> Result<Turn, Fault> {
     match &asked.target.dialect {
         Dialect::Blink => blink::hear(asked, answer),
-        Dialect::OAuth2(settings) => oauth2::hear(asked, settings, &answer),
-        Dialect::Flinks(settings) => flinks::hear(asked, settings, step, &answer),
+        Dialect::OAuth2(settings) => {
+            let turn = oauth2::hear(asked, settings, &answer)?;
+            Ok(turn.correlated_by(settings.correlation_header.as_ref()))
+        }
+        Dialect::Flinks(settings) => {
+            let turn = flinks::hear(asked, settings, step, &answer)?;
+            Ok(turn.correlated_by(settings.correlation_header.as_ref()))
+        }
         Dialect::Konsentus(_) => konsentus::hear(asked, held, &answer),
         Dialect::Oxlin(settings) => oxlin::hear(asked, settings, &answer),
     }

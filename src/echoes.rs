@@ -1,17 +1,21 @@
 //! Correlation ids as banks give them back: whose answer is it?
 //!
-//! This file decides what an id in an answer says about whose answer it is, and what is remembered
-//! for that: which operations of a bank give the id back, and which ids were sent to it lately. It
-//! must not know connections, and it keeps hashes, no ids.
+//! This file decides what an id in an answer says about whose answer it is, and remembers which
+//! operations of a bank give the id back. It must not know connections.
+
+mod sent;
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderValue, Method};
 
-use crate::dialect::Host;
+use self::sent::{PART_BYTES, folded, hash, is_same, texts};
+pub use self::sent::{SentId, SentIds, Strange};
+use crate::dialect::{CorrelationFields, Host};
 use crate::endpoints::ENDPOINTS_MAX;
 use crate::fault::Name;
+use crate::framing::fields::Fields;
 use crate::routes::Paths;
 
 /// What is known of one bank, by operation and address: a bank that gives the id back with its
@@ -155,48 +159,6 @@ impl Echoes {
     }
 }
 
-/// The ids that one worker sent to one bank lately. Others look in, and nobody waits.
-#[derive(Debug, Default)]
-pub struct SentIds {
-    /// Made with the first.
-    hashes: OnceLock<Box<[AtomicU64; SENT_MAX]>>,
-    next: AtomicUsize,
-}
-
-/// More than a worker has calls at one bank at once, as a rule; each connection knows its own
-/// besides.
-const SENT_MAX: usize = 32;
-
-impl SentIds {
-    /// This id is sent. Only its own worker says so.
-    pub fn note(&self, id: IdHash) {
-        let next = self.next.load(Ordering::Relaxed);
-        let hashes = self.hashes.get_or_init(Box::default);
-        if let Some(slot) = hashes.get(next % SENT_MAX) {
-            slot.store(id.0, Ordering::Relaxed);
-        }
-        self.next.store(next.wrapping_add(1), Ordering::Relaxed);
-    }
-
-    /// Whether an id was sent lately.
-    pub fn contains(&self, id: IdHash) -> bool {
-        let is = |sent: &AtomicU64| sent.load(Ordering::Relaxed) == id.0;
-        self.hashes.get().is_some_and(|hashes| hashes.iter().any(is))
-    }
-}
-
-/// A correlation id, without what a bank may change about it: case, and all but letters and digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct IdHash(u64);
-
-impl IdHash {
-    /// The hash of an id; none where nothing of it is left.
-    pub fn of(id: &HeaderValue) -> Option<Self> {
-        folded(id).next()?;
-        Some(Self(hash(folded(id))))
-    }
-}
-
 /// How an answer's correlation id stands to the request's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Echo {
@@ -206,74 +168,63 @@ pub enum Echo {
     Missing,
     /// It is the request's, as it was sent or as banks write it.
     Same,
-    /// It is another call's, which was sent to this bank lately.
+    /// It is another call's, which was sent to this bank lately; or that is in it, too.
     AnotherCalls,
+    /// The field is there, and nothing in it.
+    Empty,
     /// It is none that was sent lately.
     Unknown,
 }
 
-/// An id shorter than this can be met by chance: for an id of a bank's own that is a number, say.
-const TELLING_BYTES: usize = 16;
-
 impl Echo {
-    /// Looks at the ids of an answer to a request that had the id `sent`. `was_sent` says whether
-    /// an id was sent to this bank lately; `echoes` whether this operation gives ids back.
-    pub fn of<'v, I: Iterator<Item = &'v HeaderValue>>(
-        sent: Option<&HeaderValue>,
-        answered: impl Fn() -> I,
-        echoes: bool,
-        was_sent: impl Fn(IdHash) -> bool,
+    /// Looks at an answer to a request whose correlation id is in these fields. `was_sent` says
+    /// whether something of it was sent to this bank lately, for another call.
+    pub fn of(
+        fields: &CorrelationFields,
+        request: &Fields,
+        answer: &Fields,
+        was_sent: impl FnOnce(&Strange) -> bool,
     ) -> Self {
-        let Some(sent) = sent else { return Self::Unasked };
-        if answered().next().is_none() {
-            return Self::Missing;
+        let Some(own) = fields.values_in(request).next() else { return Self::Unasked };
+        let answered = || fields.values_in(answer);
+        let mut ids = answered();
+        match (ids.next(), ids.next()) {
+            (None, _) => return Self::Missing,
+            // The usual case needs no more.
+            (Some(id), None) if id == own => return Self::Same,
+            _ => {}
         }
-        if answered().any(|id| id == sent || is_folded_same(sent, id)) {
-            return Self::Same;
-        }
-        let is_another = |id: &HeaderValue| {
-            let tells = echoes || folded(id).count() >= TELLING_BYTES;
-            tells && IdHash::of(id).is_some_and(&was_sent)
-        };
-        if answered().any(is_another) {
+        // Another call's id says more than the own one beside it: who mixes two calls up may write
+        // both.
+        let strange = Strange::of(answered(), own);
+        if !strange.is_nothing() && was_sent(&strange) {
             return Self::AnotherCalls;
         }
-        // Cut, or with something in front or behind.
-        if answered().any(|id| contains(sent, id) || contains(id, sent)) {
+        // Also cut, or with something in front or behind.
+        if answered().flat_map(texts).any(|id| is_same(id, own) || shares(own, id)) {
             return Self::Same;
+        }
+        let is_empty = |id: &HeaderValue| folded(id.as_bytes()).next().is_none();
+        if answered().all(is_empty) {
+            return Self::Empty;
         }
         Self::Unknown
     }
 }
 
-fn is_folded_same(one: &HeaderValue, other: &HeaderValue) -> bool {
-    folded(one).next().is_some() && folded(one).eq(folded(other))
-}
-
-/// Whether all of an id that is long enough to tell stands in another text.
-fn contains(text: &HeaderValue, id: &HeaderValue) -> bool {
-    let (text, id): (Vec<u8>, Vec<u8>) = (folded(text).collect(), folded(id).collect());
-    id.len() >= TELLING_BYTES && memchr::memmem::find(&text, &id).is_some()
-}
-
-fn folded(id: &HeaderValue) -> impl Iterator<Item = u8> {
-    let bytes = id.as_bytes().iter().filter(|byte| byte.is_ascii_alphanumeric());
-    bytes.map(u8::to_ascii_lowercase)
-}
-
-/// FNV-1a in 64 bits, and never 0, which stands for nothing.
-fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.fold(0xcbf2_9ce4_8422_2325, step).max(1)
+/// Whether one of two ids stands in the other, and is long enough to tell.
+fn shares(own: &HeaderValue, id: &[u8]) -> bool {
+    let [own, id]: [Vec<u8>; 2] = [own.as_bytes(), id].map(|text| folded(text).collect());
+    let is_in =
+        |text: &[u8], id: &[u8]| id.len() >= PART_BYTES && memchr::memmem::find(text, id).is_some();
+    is_in(&own, &id) || is_in(&id, &own)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use http::HeaderName;
 
-    fn value(text: &str) -> HeaderValue {
-        text.parse().unwrap()
-    }
+    use super::*;
 
     fn paths() -> Paths {
         let path = |text: &str| Some(Name::from(text));
@@ -284,14 +235,21 @@ mod tests {
         EchoOperation::of(method, &path.into(), &paths(), Host::Main, 0)
     }
 
-    /// What an answer's id is to the request's, where these were sent before.
-    fn echo(sent: &str, answered: &[&str], before: &[&str], echoes: bool) -> Echo {
+    const NAME: HeaderName = HeaderName::from_static("x-request-id");
+
+    fn fields(ids: &[&str]) -> Fields {
+        ids.iter().map(|id| (NAME, id.parse().unwrap())).collect()
+    }
+
+    /// What an answer's ids are to the request's, where these were sent before.
+    fn echo(sent: &str, answered: &[&str], before: &[&str]) -> Echo {
         let ids = SentIds::default();
         for id in before.iter().chain([&sent]) {
-            ids.note(IdHash::of(&value(id)).unwrap());
+            ids.end(ids.begin(SentId::of(&id.parse().unwrap())));
         }
-        let answered: Vec<_> = answered.iter().map(|id| value(id)).collect();
-        Echo::of(Some(&value(sent)), || answered.iter(), echoes, |id| ids.contains(id))
+        let names = CorrelationFields::from([None, Some(&NAME)]);
+        let was_sent = |strange: &Strange| ids.are_in(strange);
+        Echo::of(&names, &fields(&[sent]), &fields(answered), was_sent)
     }
 
     #[test]
@@ -304,30 +262,76 @@ mod tests {
             "{5F0C6A2E-8D3B-4B57-9F77-0A1B2C3D4E5F}",
             "5F0C6A2E-8D3B-4B57-9F77",
             "node7;5F0C6A2E-8D3B-4B57-9F77-0A1B2C3D4E5F",
+            "front-1, 5F0C6A2E-8D3B-4B57-9F77-0A1B2C3D4E5F",
         ] {
-            assert_eq!(echo(sent, &[answered], &[], true), Echo::Same, "{answered}");
+            // Also beside another call's that begins or ends with the same letters.
+            let others = ["5F0C6A2E-8D3B-4B57-9F77-1", "2-8D3B-4B57-9F77-0A1B2C3D4E5F"];
+            assert_eq!(echo(sent, &[answered], &others), Echo::Same, "{answered}");
         }
-        assert_eq!(echo(sent, &["front-1", sent], &[], true), Echo::Same);
-        assert_eq!(echo("ab-1", &["AB-1"], &["ab1"], true), Echo::Same);
-        assert_eq!(echo("ab-1", &["ab"], &[], true), Echo::Unknown, "too short to tell");
+        assert_eq!(echo(sent, &["front-1", sent], &[]), Echo::Same);
+        assert_eq!(echo("ab-1", &["AB-1"], &["ab1"]), Echo::Same);
+        assert_eq!(echo("ab-1", &["gw, ab-1"], &[]), Echo::Same);
+        assert_eq!(echo("a,b", &["a,b"], &["b"]), Echo::Same, "no list");
+        assert_eq!(echo("ab-1", &["ab"], &[]), Echo::Unknown, "too short to tell");
     }
 
     #[test]
     fn an_id_that_was_sent_for_another_call_is_that_calls() {
         let (mine, other) = ("5f0c6a2e-8d3b-4b57-9f77-000000000001", "5f0c6a2e-other-call-0002");
-        assert_eq!(echo(mine, &[other], &[other], true), Echo::AnotherCalls);
-        assert_eq!(echo(mine, &[&other.to_uppercase()], &[other], false), Echo::AnotherCalls);
-        assert_eq!(echo(mine, &[other], &[], true), Echo::Unknown);
-        // A bank that counts may come by a short id that a client chose.
-        assert_eq!(echo(mine, &["1002"], &["1002"], false), Echo::Unknown);
-        assert_eq!(echo(mine, &["1002"], &["1002"], true), Echo::AnotherCalls);
+        assert_eq!(echo(mine, &[other], &[other]), Echo::AnotherCalls);
+        assert_eq!(echo(mine, &[&other.to_uppercase()], &[other]), Echo::AnotherCalls);
+        assert_eq!(echo(mine, &[other], &[]), Echo::Unknown);
+        // Of whatever length.
+        for other in ["1", "1002", "a.b", "fifteen-letters", "---"] {
+            assert_eq!(echo(mine, &[other], &[other]), Echo::AnotherCalls, "{other}");
+            let listed = format!("x-y, {other}");
+            assert_eq!(echo("x", &[&listed], &[other]), Echo::AnotherCalls, "{listed}");
+        }
+    }
+
+    #[test]
+    fn another_calls_id_beside_the_own_one_is_another_calls() {
+        let (mine, other) = ("mine-1", "other-2");
+        for answered in [
+            &[mine, other][..],
+            &[other, mine],
+            &["mine-1, other-2"],
+            &["other-2,mine-1"],
+            &["mine-1", "x, OTHER-2 ,y"],
+        ] {
+            assert_eq!(echo(mine, answered, &[other]), Echo::AnotherCalls, "{answered:?}");
+        }
+    }
+
+    #[test]
+    fn a_telling_part_of_another_calls_id_is_another_calls() {
+        let (mine, other) =
+            ("5f0c6a2e-8d3b-4b57-9f77-000000000001", "5f0c6a2e-8d3b-4b57-9f77-00000000000a");
+        for answered in [format!("bank-{other}"), format!("{other}-1")] {
+            assert_eq!(echo(mine, &[&answered], &[other]), Echo::AnotherCalls, "{answered}");
+        }
+        let unlike = "c7a1b2d3-1111-4222-8333-444455556666";
+        for answered in [&unlike[..20], &unlike[12..], &format!("b-{unlike}-1")] {
+            assert_eq!(echo(mine, &[answered], &[unlike]), Echo::AnotherCalls, "{answered}");
+        }
+        assert_eq!(echo(mine, &[&unlike[..17]], &[unlike]), Echo::Unknown, "fifteen letters");
+        let both = format!("{mine} {unlike}");
+        assert_eq!(echo(mine, &[&both], &[unlike]), Echo::AnotherCalls);
+    }
+
+    #[test]
+    fn of_two_calls_with_one_id_nothing_can_be_known() {
+        assert_eq!(echo("same-id", &["same-id"], &["same-id"]), Echo::Same);
+        assert_eq!(echo("same-id", &["SAMEID"], &["same-id"]), Echo::Same);
     }
 
     #[test]
     fn what_is_not_there_says_nothing() {
-        assert_eq!(echo("a", &[], &[], true), Echo::Missing);
-        let none = Echo::of(None, || [].iter(), true, |_| true);
-        assert_eq!(none, Echo::Unasked);
+        assert_eq!(echo("a", &[], &[]), Echo::Missing);
+        assert_eq!(echo("a", &[""], &["b"]), Echo::Empty);
+        assert_eq!(echo("a", &[" , ", "-"], &["b"]), Echo::Empty);
+        let (none, names) = (Fields::new(), CorrelationFields::default());
+        assert_eq!(Echo::of(&names, &fields(&["a"]), &none, |_| true), Echo::Unasked);
     }
 
     #[test]
@@ -365,14 +369,5 @@ mod tests {
         assert_eq!(known.count(), OTHERS_MAX);
         echoes.note_echo(operation(&Method::POST, "/token"));
         assert!(echoes.habit(operation(&Method::POST, "/token")).echoes());
-    }
-
-    #[test]
-    fn the_ids_of_long_ago_are_forgotten() {
-        let ids = SentIds::default();
-        let id = |number: usize| IdHash::of(&value(&format!("id{number}"))).unwrap();
-        (0..=SENT_MAX).for_each(|number| ids.note(id(number)));
-        assert!(!ids.contains(id(0)));
-        assert!((1..=SENT_MAX).all(|number| ids.contains(id(number))));
     }
 }

@@ -68,6 +68,7 @@ pub(super) fn open(asked: &Asked<'_>) -> Result<Turn, Fault> {
         method: Method::POST,
         path: path.clone(),
         headers,
+        correlation: [Some(&X_CORRELATION_ID), asked.head.own_correlation()].into(),
         body: if asked.form.is_plain() {
             asked.body.clone()
         } else {

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::held::HeldKey;
 use super::reply::{self, object};
 use super::request::{fields, needed, path};
-use super::{Asked, Held, Host, ProviderAnswer, ProviderRequest, Recipe, Turn};
+use super::{Asked, CorrelationFields, Held, Host, ProviderAnswer, ProviderRequest, Recipe, Turn};
 use crate::fault::{Fault, Name};
 use crate::framing::fields::Fields;
 use crate::oauth::Call;
@@ -82,7 +82,11 @@ pub(super) fn open(
     headers.insert(CCG_TOKEN, token);
     let body = json!({ "auth_code": code, "redirect_uri": redirect_uri }).to_string();
     let (host, method, path) = (Host::Main, Method::POST, path.clone());
-    Ok(Turn::Ask(0, ProviderRequest { host, method, path, headers, body: body.into() }))
+    let correlation = CorrelationFields::default();
+    Ok(Turn::Ask(
+        0,
+        ProviderRequest { host, method, path, headers, correlation, body: body.into() },
+    ))
 }
 
 /// "201: Request received and access token created" (seed); any 2xx is taken for it.
@@ -120,6 +124,7 @@ fn request_ccg(asked: &Asked<'_>, konsentus: &Konsentus, fetch: &CcgFetch) -> Pr
         method: fetch.method.clone(),
         path: fetch.path.clone(),
         headers,
+        correlation: CorrelationFields::default(),
         body: Bytes::copy_from_slice(fetch.body.expose().as_bytes()),
     }
 }

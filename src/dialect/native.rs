@@ -77,7 +77,8 @@ pub fn request(asked: &NativeAsked<'_>) -> ProviderRequest {
     // What the hub asserts, it writes itself, and only where the document has a place for it.
     let correlation = asked.correlation.header_value();
     let values = [correlation, correlation, asked.client, asked.target_id];
-    for (name, value) in asked.operation.head.asserted().into_iter().zip(values) {
+    let asserted @ [beside, own, ..] = asked.operation.head.asserted();
+    for (name, value) in asserted.into_iter().zip(values) {
         if let Some(name) = name {
             headers.insert(name.clone(), value.clone());
         }
@@ -97,6 +98,7 @@ pub fn request(asked: &NativeAsked<'_>) -> ProviderRequest {
         method: asked.operation.method.clone(),
         path: path.into(),
         headers,
+        correlation: [beside, own].into(),
         body: asked.body.clone(),
     }
 }

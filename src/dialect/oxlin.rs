@@ -11,7 +11,7 @@ use http::{HeaderValue, Method};
 
 use super::reply::{self, object};
 use super::request::{ask_as_bearer, fields, form, needed, path, presented_bearer};
-use super::{Asked, Host, ProviderAnswer, ProviderRequest, Turn};
+use super::{Asked, CorrelationFields, Host, ProviderAnswer, ProviderRequest, Turn};
 use crate::fault::Fault;
 use crate::oauth::Call;
 use crate::routes::table::dialect::{Oxlin, Profile};
@@ -63,7 +63,8 @@ fn open_token(asked: &Asked<'_>, oxlin: &Oxlin) -> Result<Turn, Fault> {
     let mut headers = fields(asked, None);
     headers.insert(CONTENT_TYPE, FORM);
     let (host, method) = (Host::Auth, Method::POST);
-    Ok(Turn::Ask(0, ProviderRequest { host, method, path, headers, body }))
+    let correlation = CorrelationFields::default();
+    Ok(Turn::Ask(0, ProviderRequest { host, method, path, headers, correlation, body }))
 }
 
 fn hear_token(asked: &Asked<'_>, oxlin: &Oxlin, answer: &ProviderAnswer) -> Result<Turn, Fault> {

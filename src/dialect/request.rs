@@ -10,7 +10,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AG
 use http::{HeaderName, HeaderValue, Method};
 use zeroize::Zeroizing;
 
-use super::{Asked, Host, ProviderRequest, Turn, VIA_US};
+use super::{Asked, CorrelationFields, Host, ProviderRequest, Turn, VIA_US};
 use crate::fault::{Fault, Name};
 use crate::framing::fields::Fields;
 use crate::oauth::Call;
@@ -176,7 +176,8 @@ fn push_encoded(encoded: &mut Wiped, text: &str) {
 }
 
 fn ask(method: Method, path: &Name, headers: Fields, body: Bytes) -> Turn {
-    Turn::Ask(0, ProviderRequest { host: Host::Main, method, path: path.clone(), headers, body })
+    let (host, path, correlation) = (Host::Main, path.clone(), CorrelationFields::default());
+    Turn::Ask(0, ProviderRequest { host, method, path, headers, correlation, body })
 }
 
 #[cfg(test)]

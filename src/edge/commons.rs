@@ -11,7 +11,7 @@ use dashmap::DashMap;
 use super::forward::Idle;
 use super::names::{Book, Names};
 use crate::dialect::Host;
-use crate::echoes::{IdHash, SentIds};
+use crate::echoes::{SentIds, Strange};
 use crate::routes::is_own_address;
 
 /// Which bank: its route's number, and which of its hosts.
@@ -89,16 +89,14 @@ impl Shelves {
         Some(shelf.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A worker sends a call under this id.
-    pub(super) fn note_sent(&self, worker: usize, id: IdHash) {
-        if let Some(own) = self.sent.get(worker) {
-            own.note(id);
-        }
+    /// The ids of the calls that a worker sends.
+    pub(super) fn sent(&self, worker: usize) -> Option<&SentIds> {
+        self.sent.get(worker)
     }
 
-    /// Whether any worker sent a call under this id lately.
-    pub(super) fn was_sent(&self, id: IdHash) -> bool {
-        self.sent.iter().any(|sent| sent.contains(id))
+    /// Whether any worker sent a call lately whose id is in an answer.
+    pub(super) fn were_sent(&self, strange: &Strange) -> bool {
+        self.sent.iter().any(|sent| sent.are_in(strange))
     }
 
     /// Takes something from another worker's shelf that `fits`. It waits for nobody.

@@ -69,6 +69,11 @@ fn read_request(stream: &mut TcpStream) -> Option<String> {
 
 /// The correlation id of a request that is whole: its head, and as many bytes as that declares.
 pub(crate) fn whole_request(bytes: &[u8]) -> Option<String> {
+    whole_request_with(bytes, "x-correlation-id")
+}
+
+/// The same, where the id is in another field.
+pub(crate) fn whole_request_with(bytes: &[u8], id: &str) -> Option<String> {
     let end = memchr::memmem::find(bytes, b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let field = |wanted: &str| {
@@ -77,7 +82,7 @@ pub(crate) fn whole_request(bytes: &[u8]) -> Option<String> {
         values.next().map(|(_, value)| value.to_owned())
     };
     let length: usize = field("content-length").map_or(0, |length| length.parse().unwrap());
-    (bytes.len() >= end + 4 + length).then(|| field("x-correlation-id").unwrap_or_default())
+    (bytes.len() >= end + 4 + length).then(|| field(id).unwrap_or_default())
 }
 
 fn with_id(answer: &[u8], id: &str) -> Vec<u8> {

@@ -189,6 +189,49 @@ fn what_a_bank_refused_is_sent_again_over_another_connection_and_only_that() {
 }
 
 #[test]
+fn a_first_call_that_is_refused_is_sent_again_over_another_connection_once() {
+    let scripts: [Script; 4] = [
+        |to, call| {
+            if call.connection == 1 {
+                frame(to, RST_STREAM, 0, call.stream, &REFUSED_STREAM.to_be_bytes());
+            } else {
+                good(to, call.stream);
+            }
+            true
+        },
+        |to, call| {
+            if call.connection == 1 {
+                go_away(to, 0);
+                return false;
+            }
+            good(to, call.stream);
+            true
+        },
+        |to, call| {
+            frame(to, RST_STREAM, 0, call.stream, &REFUSED_STREAM.to_be_bytes());
+            true
+        },
+        |to, _| {
+            go_away(to, 0);
+            false
+        },
+    ];
+    for (number, script) in scripts.into_iter().enumerate() {
+        for lines in ["", "reuse = \"never\""] {
+            let bank = FrameBank::start(&[], script);
+            let world = bank.setup(lines).start();
+            let answer = world.call(Http::One, Ask::token());
+            if number < 2 {
+                answer.provided(200);
+            } else {
+                answer.platform(503).logged("request_refused");
+            }
+            assert_eq!((bank.connections(), bank.heard()), (2, 2), "{number} {lines}");
+        }
+    }
+}
+
+#[test]
 fn a_goaway_that_covers_the_call_is_no_reason_to_send_it_again() {
     let bank = FrameBank::start(&[], |to, call| {
         go_away(to, call.stream);

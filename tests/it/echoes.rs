@@ -45,7 +45,7 @@ impl Bank {
             .upstream(&format!("\"http://127.0.0.1:{}\"", self.port))
             .target(&format!(
                 "insecure_plain_upstream = true\nbreaker = {{ failures = 1000 }}\n\
-                 timeouts = {{ first_byte = \"3s\", total = \"3s\" }}\n{lines}"
+                 timeouts = {{ first_byte = \"20s\", total = \"20s\" }}\n{lines}"
             ))
             .start()
     }
@@ -172,6 +172,66 @@ fn a_bank_that_makes_ids_up_for_some_calls_is_learned() {
     client.call(uuid()).provided(200);
     client.call(own()).provided(200);
     client.call(uuid()).provided(200);
+}
+
+#[test]
+fn an_empty_field_for_the_id_is_an_answer_without_one() {
+    // Its first connection has an id of the bank's own, so that ids of nobody pass.
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let bank = Bank::start(|to, _, _, id| match CALLS.fetch_add(1, Ordering::SeqCst) {
+        0 => answer(to, Some("bank-own-id")),
+        1 | 2 => answer(to, Some(id)),
+        _ => answer(to, Some("")),
+    });
+    let world = bank.world("");
+    let mut client = world.client(Http::One, 1);
+    for _ in 0..3 {
+        client.call(Ask::token()).provided(200);
+    }
+    let given = client.call(Ask::token());
+    malformed(&world, given, "an answer without its id");
+    // The first of a connection is nobody else's.
+    client.call(Ask::token()).provided(200);
+    assert_eq!(bank.connections(), 3);
+}
+
+#[test]
+fn the_id_of_a_call_that_is_long_under_way_is_not_forgotten() {
+    static HEARD: AtomicUsize = AtomicUsize::new(0);
+    let bank = Bank::start(|to, _, _, id| match id {
+        "long" => {
+            HEARD.fetch_add(1, Ordering::SeqCst);
+            until("the last call", || (HEARD.load(Ordering::SeqCst) == 2).then_some(()));
+            answer(to, Some(id));
+        }
+        "last" => answer(to, Some("long")),
+        _ => answer(to, Some(id)),
+    });
+    let world = bank.world("");
+    let token = |id: &str| Ask::token().set("X-Correlation-ID", id);
+    let long = world.client(Http::One, 1).call_meanwhile(token("long"));
+    until("the long call", || (HEARD.load(Ordering::SeqCst) == 1).then_some(()));
+    let mut client = world.client(Http::One, 1);
+    for _ in 0..200 {
+        client.call(Ask::token()).good();
+    }
+    let given = client.call(token("last"));
+    malformed(&world, given, "another call's answer");
+    HEARD.fetch_add(1, Ordering::SeqCst);
+    long.join().unwrap().provided(200);
+}
+
+#[test]
+fn an_id_that_a_bank_makes_up_and_a_client_sent_is_that_clients() {
+    let bank = Bank::start(|to, _, _, _| answer(to, Some("bank-7")));
+    let world = bank.world("");
+    let mut client = world.client(Http::One, 1);
+    client.call(Ask::token()).provided(200);
+    client.call(Ask::token().set("X-Correlation-ID", "BANK-7")).provided(200);
+    let given = client.call(Ask::token());
+    malformed(&world, given, "another call's answer");
+    // It is forgotten, in time.
+    until("it is forgotten", || (client.call(Ask::token()).status == 200).then_some(()));
 }
 
 #[test]

@@ -69,6 +69,7 @@ mod limits;
 mod load;
 mod logs;
 mod looks;
+mod mixed_echoes;
 mod names;
 mod native;
 mod native_correlation;

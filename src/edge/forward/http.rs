@@ -5,6 +5,7 @@
 
 mod many;
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -25,10 +26,9 @@ use super::dials::Dials;
 use super::pool::{Pool, Single};
 use super::wire::{Broken, Sending};
 use super::{Fate, Outbound, Unsent};
-use crate::answer::X_CORRELATION_ID;
 use crate::deadline::later;
-use crate::dialect::{Host, ProviderAnswer, ProviderRequest};
-use crate::echoes::{Echo, EchoOperation, Habit, IdHash};
+use crate::dialect::{CorrelationFields, Host, ProviderAnswer, ProviderRequest};
+use crate::echoes::{Echo, EchoOperation, Habit, SentId, Strange};
 use crate::edge::now;
 use crate::endpoints::{Endpoints, Order};
 use crate::fault::{Fault, Name};
@@ -52,6 +52,8 @@ struct Line {
     dialer: Rc<Dialer>,
     pool: Rc<Pool>,
     dials: Rc<Dials>,
+    /// Whether the next call in HTTP/2 has a connection to itself.
+    wants_alone: Cell<bool>,
     /// What each of the target's addresses is called in a request, in the target's order.
     authorities: Vec<(Authority, HeaderValue)>,
 }
@@ -62,8 +64,9 @@ impl Exchange {
         // through, its calls are answered with an internal error.
         let authorities = route.target.origins(host).iter().map_while(authority).collect();
         let endpoints = route.endpoints(host).clone();
-        let dials = Rc::default();
-        Self(Rc::new(Line { route, host, endpoints, dialer, pool, dials, authorities }))
+        let (dials, wants_alone) = (Rc::default(), Cell::default());
+        let line = Line { route, host, endpoints, dialer, pool, dials, wants_alone, authorities };
+        Self(Rc::new(line))
     }
 
     /// Looks whether one of the addresses is well: by a connection, which is then kept, or by what
@@ -179,6 +182,7 @@ impl Line {
             method: Method::GET,
             path,
             headers,
+            correlation: CorrelationFields::default(),
             body: Bytes::new(),
         };
         let answer = self.ask(endpoint, &request, &fate, now(), None).await?;
@@ -210,11 +214,11 @@ impl Line {
         let ProviderRequest { method, path, headers, body, .. } = request;
         let bytes = write_request(method, path, host, headers, body).map_err(Unsent::Lost)?;
         let bytes = Wiped::from(bytes);
-        let id = request.headers.get(&X_CORRELATION_ID).and_then(IdHash::of);
+        let id = sent_id(request);
         if let Some(id) = id {
-            self.pool.note_sent(id);
             single.note_sent(id);
         }
+        let _under_way = id.map(|id| self.pool.send_under(id));
         let mut sending = Sending::new(&bytes);
         let mut reader = AnswerReader::new(self.route.target.response_bytes_max);
         fate.send();
@@ -238,14 +242,15 @@ impl Line {
         let answer = ProviderAnswer { status, headers, body };
         let reused = fate.trail.get().reused;
         let habit = self.habit(request, single.endpoint);
-        let sent = |id| single.sent.contains(&id) || self.pool.was_sent(id);
+        let on_this = |strange: &Strange| single.sent.iter().any(|sent| strange.has(sent));
+        let sent = |strange: &Strange| on_this(strange) || self.pool.were_sent(strange);
         let echo = self.echo((request, single.endpoint), &answer, reused, sent);
         match echo {
             // A server that gives up a connection on which it heard nothing may say 408, unasked
             // (RFC 9110 section 15.5.9), while the request is on its way. That is no answer to
             // this call, and as one it would ask the client to send its code again. Nor can it be
             // sent again here: a server need not tell the truth about what it has read.
-            Echo::Unasked | Echo::Missing | Echo::Unknown
+            Echo::Unasked | Echo::Missing | Echo::Empty | Echo::Unknown
                 if status == StatusCode::REQUEST_TIMEOUT && !reusable && reused =>
             {
                 return Err(Unsent::Lost(Fault::ConnectionLost));
@@ -255,7 +260,7 @@ impl Line {
         let keeps = match echo {
             Echo::Same | Echo::Unasked => true,
             // One that echoes and now does not may have answered something else.
-            Echo::Missing => !habit.echoes(),
+            Echo::Missing | Echo::Empty => !habit.echoes(),
             // Whatever follows on this connection could be somebody else's.
             Echo::Unknown | Echo::AnotherCalls => false,
         };
@@ -273,13 +278,12 @@ impl Line {
         (request, endpoint): (&ProviderRequest, usize),
         answer: &ProviderAnswer,
         reused: bool,
-        was_sent: impl Fn(IdHash) -> bool,
+        was_sent: impl FnOnce(&Strange) -> bool,
     ) -> Echo {
         let (operation, echoes) = (self.operation(request, endpoint), &self.route.echoes);
         let gives_back = echoes.habit(operation).echoes();
-        let name = X_CORRELATION_ID;
-        let sent = request.headers.get(&name);
-        let echo = Echo::of(sent, || answer.headers.get_all(&name), gives_back, was_sent);
+        let ProviderRequest { correlation, headers, .. } = request;
+        let echo = Echo::of(correlation, headers, &answer.headers, was_sent);
         match echo {
             Echo::Same if !gives_back => echoes.note_echo(operation),
             Echo::Unknown if !reused => echoes.note_its_own(operation),
@@ -297,6 +301,11 @@ impl Line {
     fn habit(&self, request: &ProviderRequest, endpoint: usize) -> Habit {
         self.route.echoes.habit(self.operation(request, endpoint))
     }
+}
+
+/// The id that a request carries.
+fn sent_id(request: &ProviderRequest) -> Option<SentId> {
+    request.correlation.values_in(&request.headers).next().map(SentId::of)
 }
 
 fn authority(origin: &Origin) -> Option<(Authority, HeaderValue)> {
@@ -319,11 +328,11 @@ fn check_echo(echo: Echo, habit: Habit, reused: bool) -> Result<(), Unsent> {
     let what = match echo {
         Echo::Unasked | Echo::Same => return Ok(()),
         Echo::AnotherCalls => "another call's answer",
-        Echo::Missing if habit.echoes() && reused => "an answer without its id",
+        Echo::Missing | Echo::Empty if habit.echoes() && reused => "an answer without its id",
         Echo::Unknown if habit.echoes() && reused && !habit.names_its_own() => {
             "an answer under another id"
         }
-        Echo::Missing | Echo::Unknown => return Ok(()),
+        Echo::Missing | Echo::Empty | Echo::Unknown => return Ok(()),
     };
     Err(Unsent::Lost(Fault::ResponseMalformed(what)))
 }

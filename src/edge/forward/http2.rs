@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::frame_limited::FrameLimited;
 use super::{Fate, Unsent};
 use crate::dialect::ProviderAnswer;
-use crate::echoes::IdHash;
+use crate::echoes::{SentId, Strange};
 use crate::fault::Fault;
 use crate::framing::answer::{ANSWER_HEAD_BYTES_MAX, INTERIM_MAX};
 use crate::framing::content_length;
@@ -49,14 +49,14 @@ pub(super) struct Condition {
     calls: Cell<usize>,
     /// So many of them are a client's.
     held: RefCell<HashMap<ClientKey, usize, foldhash::fast::RandomState>>,
-    /// Whether a call was ever sent on it.
-    is_used: Cell<bool>,
+    /// So many calls were ever sent on it; one more than one is not counted.
+    carried: Cell<u8>,
     is_settled: Cell<bool>,
     is_leaving: Cell<bool>,
     is_flooding: Cell<bool>,
     is_over: Cell<bool>,
     /// The ids of the calls that it carried last.
-    sent: RefCell<VecDeque<IdHash>>,
+    sent: RefCell<VecDeque<SentId>>,
     waiting: RefCell<Option<Waker>>,
 }
 
@@ -116,7 +116,7 @@ impl Condition {
         if let Some(client) = client {
             *self.held.borrow_mut().entry(client).or_default() += 1;
         }
-        self.is_used.set(true);
+        self.carried.set(self.carried.get().saturating_add(1).min(2));
         Call(self.clone(), client)
     }
 }
@@ -195,11 +195,16 @@ impl Shared {
 
     /// Whether a call was sent on it.
     pub(super) fn is_used(&self) -> bool {
-        self.condition.is_used.get()
+        self.condition.carried.get() > 0
+    }
+
+    /// Whether more than one call was, be it at once: an answer may be another's.
+    pub(super) fn carried_others(&self) -> bool {
+        self.condition.carried.get() > 1
     }
 
     /// It carries a call under this id.
-    pub(super) fn note_sent(&self, id: IdHash) {
+    pub(super) fn note_sent(&self, id: SentId) {
         let mut sent = self.condition.sent.borrow_mut();
         if sent.len() == SENT_ON_ONE {
             sent.pop_front();
@@ -207,9 +212,9 @@ impl Shared {
         sent.push_back(id);
     }
 
-    /// Whether it carried a call under this id lately.
-    pub(super) fn has_sent(&self, id: IdHash) -> bool {
-        self.condition.sent.borrow().contains(&id)
+    /// Whether it carried a call lately whose id is in an answer.
+    pub(super) fn has_sent(&self, strange: &Strange) -> bool {
+        self.condition.sent.borrow().iter().any(|sent| strange.has(sent))
     }
 
     /// Whether both are the same connection.

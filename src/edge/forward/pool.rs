@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::http2::Shared;
 use super::wire::Wire;
 use crate::concurrency::may_have_more;
-use crate::echoes::IdHash;
+use crate::echoes::{SentId, Strange};
 use crate::edge::commons::Shelves;
 use crate::ids::ClientKey;
 
@@ -25,7 +25,7 @@ pub(super) struct Single {
     /// Where it leads, if that came from a name.
     pub(super) address: Option<IpAddr>,
     /// The ids of the calls that it carried last: an answer too many would be to one of them.
-    pub(super) sent: [IdHash; SENT_ON_ONE],
+    pub(super) sent: [SentId; SENT_ON_ONE],
 }
 
 /// So many ids of a connection's own are kept.
@@ -37,7 +37,7 @@ impl Single {
     }
 
     /// It carries a call under this id.
-    pub(super) fn note_sent(&mut self, id: IdHash) {
+    pub(super) fn note_sent(&mut self, id: SentId) {
         self.sent.rotate_right(1);
         if let Some(newest) = self.sent.first_mut() {
             *newest = id;
@@ -57,6 +57,21 @@ pub(super) enum Many {
     None,
     /// None, and no more may be made: the bank allows no stream, or no more of them.
     Full,
+}
+
+/// The id of a call that is under way.
+pub(super) struct UnderWay<'p> {
+    pool: &'p Pool,
+    place: Option<usize>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let Self { pool, place } = self;
+        if let (Some(sent), Some(place)) = (pool.shelves.sent(pool.worker), place) {
+            sent.end(*place);
+        }
+    }
 }
 
 /// A connection that rests on a shelf.
@@ -145,12 +160,14 @@ impl Pool {
         }
     }
 
-    /// A connection to an address that carries many, while it lives.
-    pub(super) fn shared(&self, endpoint: usize) -> Many {
+    /// A connection to an address that carries many, while it lives, and another than `refused`.
+    pub(super) fn shared(&self, endpoint: usize, refused: Option<&Shared>) -> Many {
         let mut kept = self.shared.borrow_mut();
         kept.retain(|(shared, _)| shared.is_open());
         let mut there = kept.iter_mut().filter(|(shared, _)| shared.endpoint == endpoint);
-        if let Some((shared, used)) = there.find(|(shared, _)| shared.has_room()) {
+        let is_other = |shared: &Shared| refused.is_none_or(|refused| !refused.is_same(shared));
+        let fits = |shared: &Shared| shared.has_room() && is_other(shared);
+        if let Some((shared, used)) = there.find(|(shared, _)| fits(shared)) {
             *used = Instant::now();
             return Many::Free(shared.clone());
         }
@@ -196,14 +213,15 @@ impl Pool {
         self.shared.borrow_mut().retain(|(shared, _)| !shared.is_same(given_up));
     }
 
-    /// A call is sent under this id.
-    pub(super) fn note_sent(&self, id: IdHash) {
-        self.shelves.note_sent(self.worker, id);
+    /// A call is sent under this id, and is under way until this is dropped.
+    pub(super) fn send_under(&self, id: SentId) -> UnderWay<'_> {
+        let place = self.shelves.sent(self.worker).map(|sent| sent.begin(id));
+        UnderWay { pool: self, place }
     }
 
-    /// Whether a call was sent to this bank under this id lately, by any worker.
-    pub(super) fn was_sent(&self, id: IdHash) -> bool {
-        self.shelves.was_sent(id)
+    /// Whether a call was sent to this bank lately whose id is in an answer, by any worker.
+    pub(super) fn were_sent(&self, strange: &Strange) -> bool {
+        self.shelves.were_sent(strange)
     }
 
     /// Closes all that this worker has.

@@ -9,11 +9,10 @@ use http::header::CONTENT_LENGTH;
 use http::{Method, Request};
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use super::{Line, Sent, check_echo};
-use crate::answer::X_CORRELATION_ID;
+use super::{Line, Sent, check_echo, sent_id};
 use crate::deadline::later;
 use crate::dialect::ProviderRequest;
-use crate::echoes::{Echo, Habit, IdHash};
+use crate::echoes::{Echo, Habit, Strange};
 use crate::edge::forward::dial::Dialled;
 use crate::edge::forward::http2::Shared;
 use crate::edge::forward::pool::Many;
@@ -27,8 +26,8 @@ use crate::routes::{Scheme, Timeouts};
 const STREAMS_TAKEN: &str = "the client's share of the streams is taken";
 
 impl Line {
-    /// The same in HTTP/2. What the bank refused over one connection is sent again over a new one,
-    /// once.
+    /// The same in HTTP/2. What the bank refused over one connection, be it a new one, is sent
+    /// again over another one, once.
     pub(super) async fn ask_in_http2(
         &self,
         endpoint: usize,
@@ -37,27 +36,43 @@ impl Line {
         started: Instant,
         client: Option<ClientKey>,
     ) -> Sent {
-        let free = if self.reuses() { self.pool.shared(endpoint) } else { Many::None };
-        match free {
-            Many::Free(shared) => {
-                fate.note(|trail| trail.reused = true);
-                match self.over_shared(shared, request, fate, started, client).await {
-                    // Another connection would not be its share either.
-                    sent @ Err(Unsent::Untouched(Fault::TargetBusy(_))) => return sent,
-                    Err(Unsent::Untouched(_)) if self.pool.may_share(endpoint) => {}
-                    sent => return sent,
-                }
+        // Not seen whether the bank makes ids up: beside other calls, an id that nobody sent may
+        // mean that an answer is another's. So this call has a connection to itself.
+        let is_alone = !self.reuses() || self.pool.may_share(endpoint) && self.wants_alone.take();
+        let free = if is_alone { Many::None } else { self.pool.shared(endpoint, None) };
+        let (first, started) = match free {
+            Many::Free(shared) => (shared, started),
+            Many::None if is_alone => {
+                let dialled = self.dial_shared(endpoint, fate).await;
+                (dialled.map_err(Unsent::Untouched)?, now())
             }
-            Many::None => {}
+            Many::None => {
+                let dialled = self.fresh(endpoint, fate, None).await;
+                (dialled.map_err(Unsent::Untouched)?, now())
+            }
             Many::Full => return Err(Unsent::Untouched(Fault::RequestRefused)),
+        };
+        fate.note(|trail| trail.reused = first.is_used());
+        match self.over_shared(first.clone(), request, fate, started, client).await {
+            // Another connection would not be its share either.
+            sent @ Err(Unsent::Untouched(Fault::TargetBusy(_))) => return sent,
+            Err(Unsent::Untouched(_)) if self.pool.may_share(endpoint) && !first.allows_none() => {}
+            sent => return sent,
         }
-        let shared = self.fresh(endpoint, fate).await.map_err(Unsent::Untouched)?;
-        fate.note(|trail| trail.reused = shared.is_used());
-        self.over_shared(shared, request, fate, now(), client).await
+        let another = self.fresh(endpoint, fate, Some(&first)).await;
+        let another = another.map_err(Unsent::Untouched)?;
+        fate.note(|trail| trail.reused = another.is_used());
+        self.over_shared(another, request, fate, now(), client).await
     }
 
-    /// A new connection in HTTP/2: of calls that come at once, one dials, and the others wait.
-    async fn fresh(&self, endpoint: usize, fate: &Fate) -> Result<Shared, Fault> {
+    /// A new connection in HTTP/2: of calls that come at once, one dials, and the others wait. It
+    /// is another than the one on which a call was refused.
+    async fn fresh(
+        &self,
+        endpoint: usize,
+        fate: &Fate,
+        refused: Option<&Shared>,
+    ) -> Result<Shared, Fault> {
         if !self.reuses() {
             return self.dial_shared(endpoint, fate).await;
         }
@@ -69,7 +84,7 @@ impl Line {
                     Ok(Some(fault)) => return Err(fault),
                     Err(_) => return Err(Fault::ConnectTimeout),
                 }
-                match self.pool.shared(endpoint) {
+                match self.pool.shared(endpoint, refused) {
                     Many::Free(shared) => return Ok(shared),
                     Many::None => continue,
                     Many::Full => return Err(Fault::RequestRefused),
@@ -110,29 +125,34 @@ impl Line {
         }
         fate.note(|trail| trail.endpoint = Some(endpoint));
         let http = self.in_http2(request, endpoint).map_err(Unsent::Lost)?;
-        if let Some(id) = request.headers.get(&X_CORRELATION_ID).and_then(IdHash::of) {
-            self.pool.note_sent(id);
+        let id = sent_id(request);
+        if let Some(id) = id {
             shared.note_sent(id);
         }
+        let _under_way = id.map(|id| self.pool.send_under(id));
         let Timeouts { first_byte, .. } = self.route.target.timeouts;
         let end = later(started, first_byte);
         let bytes_max = self.route.target.response_bytes_max;
-        let used_before = shared.is_used();
         let body = request.body.clone();
         let sent = shared.clone().exchange(http, body, bytes_max, end.into(), fate, client).await;
         match sent {
             Ok(answer) => {
                 let habit = self.habit(request, endpoint);
-                let sent = |id| shared.has_sent(id) || self.pool.was_sent(id);
-                let echo = self.echo((request, endpoint), &answer, used_before, sent);
+                let used = shared.carried_others();
+                let sent =
+                    |strange: &Strange| shared.has_sent(strange) || self.pool.were_sent(strange);
+                let echo = self.echo((request, endpoint), &answer, used, sent);
                 // A stream is bound to its call: an answer without an id is nobody else's.
                 let habit = if echo == Echo::Missing { Habit::NONE } else { habit };
-                if matches!(echo, Echo::Unknown | Echo::AnotherCalls) {
+                let checked = check_echo(echo, habit, used);
+                if echo == Echo::Unknown && checked.is_err() {
+                    self.wants_alone.set(true);
+                }
+                if checked.is_err() || echo == Echo::Unknown {
                     self.pool.unshare(&shared);
                 }
-                check_echo(echo, habit, used_before).map(|()| answer)
+                checked.map(|()| answer)
             }
-            // Its path may have died without a word; the next call dials anew.
             Err(unsent) => {
                 // Its path may have died without a word; the next call dials anew.
                 if matches!(unsent, Unsent::Lost(_)) {
